@@ -1,0 +1,73 @@
+package facade
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"dms/mapping/dms"
+	"dms/tenancy"
+)
+
+// The interfaces below are what the API needs of the rest of the service. They are
+// declared here so that nothing of the storage engine can be reached from a handler.
+
+// Queues keeps the queues of projects.
+type Queues interface {
+	// CreateQueue returns when the queue can be used through every node.
+	CreateQueue(context.Context, tenancy.ProjectID, dms.NewQueue) (dms.Queue, error)
+	// Queues lists all queues of the project, newest first.
+	Queues(context.Context, tenancy.ProjectID) ([]dms.Queue, error)
+	Queue(context.Context, dms.QueueRef) (dms.Queue, error)
+	DeleteQueue(context.Context, dms.QueueRef) error
+}
+
+// Groups keeps the consumer groups of queues.
+type Groups interface {
+	// CreateGroups makes all the groups or none, and returns them in request order.
+	CreateGroups(context.Context, dms.QueueRef, []string) ([]dms.Group, error)
+	Groups(context.Context, dms.QueueRef, dms.GroupView) (dms.Queue, []dms.Group, error)
+	DeleteGroup(context.Context, dms.GroupRef) error
+}
+
+// Messages moves messages. A nil error of one Sent, and the settled count, mean that
+// the effect is on disk on a quorum of replicas.
+type Messages interface {
+	Send(context.Context, dms.QueueRef, dms.Send) ([]dms.Sent, error)
+	Receive(context.Context, dms.GroupRef, dms.Receive) (dms.Batch, error)
+	// Acknowledge settles the deliveries up to the first failed one.
+	Acknowledge(context.Context, dms.GroupRef, dms.Kind, []dms.Ack) (settled int, err error)
+}
+
+// Tags keeps the resource tags of queues.
+type Tags interface {
+	QueueTags(context.Context, dms.QueueRef) ([]dms.Tag, error)
+	PutTags(context.Context, dms.QueueRef, []dms.Tag) error
+	RemoveTags(context.Context, dms.QueueRef, []dms.TagRemoval) (removed int, err error)
+	ProjectTags(context.Context, tenancy.ProjectID) ([]dms.TagValues, error)
+	FindQueues(context.Context, tenancy.ProjectID, dms.TagQuery) ([]dms.TaggedQueue, error)
+}
+
+// Projects admits a caller's project, preparing it at its first use.
+type Projects interface {
+	Admit(ctx context.Context, id tenancy.ProjectID, name string) (tenancy.Project, error)
+}
+
+// Tokens verifies bearer tokens: those of identity providers and our own.
+type Tokens interface {
+	VerifyToken(ctx context.Context, token string) (tenancy.Identity, time.Time, error)
+}
+
+// Exchange turns an identity provider's token into one of ours, bound to a project.
+type Exchange interface {
+	// VerifyIDToken checks an ID token of the named identity provider.
+	VerifyIDToken(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
+	// Issue seals a token for the identity that ends no later than the given time.
+	Issue(id tenancy.Identity, notAfter time.Time) (token string, expires time.Time, err error)
+}
+
+// Signatures verifies requests signed with an access key.
+type Signatures interface {
+	// VerifySignature returns tenancy.ErrUnauthenticated, wrapped, for whatever is wrong.
+	VerifySignature(r *http.Request, body []byte) (tenancy.Identity, error)
+}

@@ -1,0 +1,64 @@
+package tenancy
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ProjectID names a tenant: 32 lower-case hexadecimal digits. Everything a tenant
+// owns is looked up below its project, so an id alone never reaches another's data.
+type ProjectID string
+
+// ParseProjectID accepts exactly 32 lower-case hexadecimal digits.
+func ParseProjectID(s string) (ProjectID, error) {
+	if len(s) != 32 {
+		return "", fmt.Errorf("%w: want 32 hexadecimal digits, got %d characters", ErrBadProjectID, len(s))
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return "", fmt.Errorf("%w: character %d is not a lower-case hexadecimal digit", ErrBadProjectID, i+1)
+		}
+	}
+	return ProjectID(s), nil
+}
+
+// Project is a tenant and what it may use.
+type Project struct {
+	ID     ProjectID
+	Name   string // as the identity provider or the operator names it; may be empty
+	Limits Limits
+}
+
+// Limits bound one project. They are enforced before anything is stored.
+type Limits struct {
+	Queues         int   // queues at one time, 0 to 500
+	GroupsPerQueue int   // consumer groups of one queue, 1 to 100
+	StoredBytes    int64 // payload and headers of all stored messages, counted once, not per replica
+}
+
+// DefaultLimits are the published defaults of the service: 30 queues, 3 groups per
+// queue, 10 GiB. The node lowers StoredBytes where its disk is small.
+func DefaultLimits() Limits {
+	return Limits{Queues: 30, GroupsPerQueue: 3, StoredBytes: 10 << 30}
+}
+
+// Validate reports the first limit that is out of its range.
+func (l Limits) Validate() error {
+	switch {
+	case l.Queues < 0 || l.Queues > 500:
+		return fmt.Errorf("limit of queues is %d, want 0 to 500", l.Queues)
+	case l.GroupsPerQueue < 1 || l.GroupsPerQueue > 100:
+		return fmt.Errorf("limit of groups per queue is %d, want 1 to 100", l.GroupsPerQueue)
+	case l.StoredBytes < 1<<20:
+		return fmt.Errorf("limit of stored bytes is %d, want at least %d", l.StoredBytes, 1<<20)
+	}
+	return nil
+}
+
+// Errors about projects and callers. Verifiers and registries wrap them.
+var (
+	ErrBadProjectID    = errors.New("malformed project id")
+	ErrNoProject       = errors.New("no such project")
+	ErrUnauthenticated = errors.New("not authenticated")
+	ErrExpired         = errors.New("credential expired")
+)
