@@ -1,0 +1,78 @@
+# make run and make test are all that a newcomer needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# T is how long each fuzz target runs in "make fuzz".
+T ?= 30s
+# P is how many test packages run at once; each may hold a cluster of three members.
+P ?= 2
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The end-to-end tests are a module of their own, in a folder that may be absent.
+SOURCES := cmd deploy facade mapping monitor tenancy $(wildcard e2e)
+MODULES := . $(patsubst %/go.mod,%,$(wildcard e2e/go.mod))
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools:
+	@command -v go >/dev/null || { echo "Go is missing: install Go $$(awk '$$1 == "go" {print $$2}' go.mod) or newer from https://go.dev/dl"; exit 1; }
+
+.PHONY: build
+build: tools ## Build bin/dms
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/dms ./cmd/dms
+
+.PHONY: run
+run: build ## Run the whole service on this machine, with its data in ./.dms
+	@exec bin/dms dev
+
+.PHONY: test
+test: check ## Check and test everything, with the race detector
+	@command -v gcc >/dev/null || { echo "gcc is missing: the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)"; exit 1; }
+	@for m in $(MODULES); do \
+		(cd $$m && echo "go test -race in $$m" && go test -race -shuffle=on -p $(P) -timeout 15m ./...); \
+	done
+
+.PHONY: check
+check: tools ## Format, vet, staticcheck, and the rules of the house
+	@out=$$(gofmt -l $(SOURCES)); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
+	@for m in $(MODULES); do (cd $$m && go vet ./...); done
+	@go build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/staticcheck ./...); done
+	go test -count=1 -run 'Imports?|Layers|Doc' ./deploy
+
+.PHONY: e2e
+e2e: tools ## Test as a customer does: three nodes, HTTP only, faults included
+	@[ -f e2e/go.mod ] || { echo "there is no e2e module"; exit 1; }
+	cd e2e && go test -race -shuffle=on -count=1 -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
+	@for m in $(MODULES); do (cd $$m; \
+		go list -f '{{.Dir}}' ./... | while read -r dir; do \
+			{ grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null || true; } | sed 's/^func //' | while read -r target; do \
+				echo "$$target in $${dir#$(CURDIR)/}"; \
+				(cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) . </dev/null); \
+			done; \
+		done); \
+	done
+
+.PHONY: bench
+bench: tools ## Run the benchmarks, ten times each, for benchstat
+	go test -run '^$$' -bench . -benchmem -count 10 ./...
+
+.PHONY: golden
+golden: tools ## Write the golden files anew; look at the difference before you commit it
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+		if grep -qs 'flag.Bool("update"' "$$dir"/*_test.go; then (cd "$$dir" && go test -count=1 . -update </dev/null); fi; \
+	done
+	git status --short -- '*.golden'
+
+.PHONY: vuln
+vuln: tools ## Look for known vulnerabilities in what is linked (needs the network)
+	go tool govulncheck ./...
