@@ -1,0 +1,125 @@
+package deploy
+
+import (
+	"time"
+
+	"dms/tenancy"
+)
+
+// Config is one node's configuration as dms.yaml holds it. A field that the file
+// leaves out keeps its value of Default. Secrets are never in the file itself: fields
+// that end in _file name a file that holds one. Relative paths are relative to the
+// folder of the configuration file. Environment variables configure nothing.
+type Config struct {
+	Node       string `yaml:"node"`        // this node's name; never change it once the node has data
+	DataFolder string `yaml:"data_folder"` // messages and cluster state
+	KeysFolder string `yaml:"keys_folder"` // made by "dms keys init", the same on all nodes
+
+	API     APIListener     `yaml:"api"`
+	Admin   AdminListener   `yaml:"admin"`
+	Cluster ClusterOptions  `yaml:"cluster"`
+	Disk    DiskOptions     `yaml:"disk"`
+	Tenants TenantOptions   `yaml:"tenants"`
+	Stop    ShutdownOptions `yaml:"stop"`
+	Log     LogOptions      `yaml:"log"`
+
+	IdentityProviders []IdentityProvider `yaml:"identity_providers"`
+	AccessKeys        []AccessKey        `yaml:"access_keys"`
+}
+
+// APIListener is where clients connect. Without a certificate it must be a loopback
+// address, unless InsecurePlaintext says that something else protects the traffic.
+type APIListener struct {
+	Listen            string `yaml:"listen"` // host:port; port 0 lets the system choose
+	TLSCertFile       string `yaml:"tls_cert_file"`
+	TLSKeyFile        string `yaml:"tls_key_file"`
+	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
+}
+
+// AdminListener serves /metrics, /livez and /readyz and nothing else. It asks for no
+// credentials, so it belongs on an address that only operators reach.
+type AdminListener struct {
+	Listen string `yaml:"listen"`
+}
+
+// ClusterOptions name the three members. All nodes carry the same list of peers.
+type ClusterOptions struct {
+	Listen string `yaml:"listen"` // host:port for the other members; the traffic is mutual TLS
+	Peers  []Peer `yaml:"peers"`  // exactly three, this node included
+}
+
+// Peer is a member and where the others reach it.
+type Peer struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"` // host:port
+}
+
+// DiskOptions bound what the node stores.
+type DiskOptions struct {
+	Limit Bytes `yaml:"limit"` // of messages; 0 means 65 % of the disk that holds the data folder
+}
+
+// TenantOptions say which projects exist and what they may use.
+type TenantOptions struct {
+	// AutoProvision admits a project when a caller with a valid credential for it
+	// first calls. Otherwise only the projects of the access keys exist.
+	AutoProvision bool         `yaml:"auto_provision"`
+	Limits        TenantLimits `yaml:"limits"`
+}
+
+// TenantLimits are the limits of a new project; see tenancy.Limits for their ranges.
+type TenantLimits struct {
+	Queues         int   `yaml:"queues"`
+	GroupsPerQueue int   `yaml:"groups_per_queue"`
+	Stored         Bytes `yaml:"stored"` // 0 means a tenth of the disk limit, at most 10 GiB
+}
+
+// IdentityProvider is an OpenID Connect issuer whose tokens are accepted.
+type IdentityProvider struct {
+	ID            string   `yaml:"id"` // as clients name it in X-Idp-Id
+	Issuer        string   `yaml:"issuer"`
+	Audience      []string `yaml:"audience"`       // a token must be for one of these
+	ProjectsClaim string   `yaml:"projects_claim"` // claim that lists projects and roles
+}
+
+// AccessKey signs requests for one project.
+type AccessKey struct {
+	ID          string            `yaml:"id"`
+	SecretFile  string            `yaml:"secret_file"`
+	Project     tenancy.ProjectID `yaml:"project"`
+	ProjectName string            `yaml:"project_name"`
+	Roles       []tenancy.Role    `yaml:"roles"`
+}
+
+// ShutdownOptions bound an orderly stop.
+type ShutdownOptions struct {
+	Limit time.Duration `yaml:"limit"` // how long the whole stop may take
+}
+
+// LogOptions say what is logged to standard error.
+type LogOptions struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// DefaultProjectsClaim is the claim that lists a caller's projects and roles.
+const DefaultProjectsClaim = "dms_projects"
+
+// Default returns a configuration that lacks only what no default can know: the
+// node's name, the peers, and who may call.
+func Default() Config {
+	limits := tenancy.DefaultLimits()
+	return Config{
+		DataFolder: "data",
+		KeysFolder: "keys",
+		API:        APIListener{Listen: "127.0.0.1:8080"},
+		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
+		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
+		Tenants: TenantOptions{Limits: TenantLimits{
+			Queues:         limits.Queues,
+			GroupsPerQueue: limits.GroupsPerQueue,
+		}},
+		Stop: ShutdownOptions{Limit: 45 * time.Second},
+		Log:  LogOptions{Level: "info", Format: "json"},
+	}
+}

@@ -1,0 +1,175 @@
+package deploy
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dms/tenancy"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestExampleConfigurationLoads(t *testing.T) {
+	c, err := Load("dms.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Node = "n1"
+	want.DataFolder = filepath.Join(here, "data")
+	want.KeysFolder = filepath.Join(here, "keys")
+	want.Cluster.Listen = "0.0.0.0:6222"
+	want.Cluster.Peers = []Peer{{"n1", "10.0.0.1:6222"}, {"n2", "10.0.0.2:6222"}, {"n3", "10.0.0.3:6222"}}
+	want.Tenants.AutoProvision = true
+	want.IdentityProviders = []IdentityProvider{{
+		ID: "example", Issuer: "https://login.example.com/realms/main", Audience: []string{"dms"}, ProjectsClaim: DefaultProjectsClaim,
+	}}
+	want.AccessKeys = []AccessKey{{
+		ID: "EXAMPLEKEY01", SecretFile: filepath.Join(here, "secrets/examplekey01"),
+		Project: "8f14e45fceea167a5a36dedd4bea2543", ProjectName: "shop", Roles: []tenancy.Role{tenancy.Manager},
+	}}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+// minimal is the shortest file that is accepted.
+const minimal = `
+node: n1
+cluster:
+  peers:
+    - {name: n1, address: "10.0.0.1:6222"}
+    - {name: n2, address: "10.0.0.2:6222"}
+    - {name: n3, address: "10.0.0.3:6222"}
+`
+
+func load(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dms.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Load(path)
+}
+
+func TestMissingKeysKeepTheirDefaults(t *testing.T) {
+	c, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "127.0.0.1:8080"; c.API.Listen != want {
+		t.Errorf("API listens on %q, want %q", c.API.Listen, want)
+	}
+	if c.Tenants.AutoProvision {
+		t.Error("projects are provisioned although the file does not say so")
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	tests := []struct {
+		name, text, want string
+	}{
+		{"an empty file", "", "the file is empty"},
+		{"an unknown key", minimal + "dat_folder: x\n", `line 8: unknown key "dat_folder"`},
+		{"an unknown key inside", minimal + "api:\n  listn: x\n", `line 9: unknown key "listn"`},
+		{"a key given twice", minimal + "node: n2\n", `"node" already defined`},
+		{"a second document", minimal + "---\nnode: n2\n", "more than one document"},
+		{"a wrong type", minimal + "tenants: {limits: {queues: many}}\n", "cannot unmarshal"},
+		{"a size without sense", minimal + "disk: {limit: 3.5GiB}\n", "not a size"},
+		{"no node", strings.Replace(minimal, "node: n1", "log: {level: info}", 1), "node: "},
+		{"a stranger in the cluster", strings.Replace(minimal, "node: n1", "node: n4", 1), "this node, n4, is not among them"},
+		{"two peers", strings.Replace(minimal, `    - {name: n3, address: "10.0.0.3:6222"}`+"\n", "", 1), "2 peers, want 3"},
+		{"a peer twice", strings.Replace(minimal, "name: n3", "name: n2", 1), "n2 is given twice"},
+		{"an address twice", strings.Replace(minimal, "10.0.0.3", "10.0.0.2", 1), "10.0.0.2:6222 is given twice"},
+		{"a peer without a port", strings.Replace(minimal, "10.0.0.3:6222", "10.0.0.3:0", 1), "no usable port"},
+		{"plaintext to the world", minimal + "api: {listen: \"0.0.0.0:8080\"}\n", "without TLS"},
+		{"a host name without TLS", minimal + "api: {listen: \"localhost.example.com:8080\"}\n", "without TLS"},
+		{"every address without TLS", minimal + "api: {listen: \":8080\"}\n", "has no host"},
+		{"half a certificate", minimal + "api: {tls_cert_file: x}\n", "belong together"},
+		{"an issuer without audience", minimal + "identity_providers: [{id: a, issuer: \"https://a.example\"}]\n", "audience: missing"},
+		{"an empty audience", minimal + "identity_providers: [{id: a, issuer: \"https://a.example\", audience: [\"\"]}]\n", "an empty value"},
+		{"no issuer", minimal + "identity_providers: [{id: a, audience: [dms]}]\n", "issuer: missing"},
+		{"a plaintext issuer", minimal + "identity_providers: [{id: a, issuer: \"http://a.example\", audience: [dms]}]\n", "want https"},
+		{"an issuer with a query", minimal + "identity_providers: [{id: a, issuer: \"https://a.example?x=y\", audience: [dms]}]\n", "not the URL of an issuer"},
+		{"the development provider", minimal + "identity_providers: [{id: dev, issuer: \"http://127.0.0.1:8080/idp\", audience: [dms]}]\n", "development identity provider"},
+		{"the development provider with TLS", minimal + "identity_providers: [{id: dev, issuer: \"https://dms.example/idp/\", audience: [dms]}]\n", "development identity provider"},
+		{"a development option", minimal + "dev: true\n", `unknown key "dev"`},
+		{"a development section", minimal + "development: {identity_provider: true}\n", `unknown key "development"`},
+		{"a secret in the file", minimal + "access_keys: [{id: ABCD, secret: x}]\n", `unknown key "secret"`},
+		{"a key without a secret", minimal + "access_keys: [{id: ABCD, project: 8f14e45fceea167a5a36dedd4bea2543, roles: [viewer]}]\n", "secret_file: missing"},
+		{"a bad project", minimal + "access_keys: [{id: ABCD, secret_file: x, project: 8F14, roles: [viewer]}]\n", "malformed project id"},
+		{"an unknown role", minimal + "access_keys: [{id: ABCD, secret_file: x, project: 8f14e45fceea167a5a36dedd4bea2543, roles: [root]}]\n", "unknown role"},
+		{"no role", minimal + "access_keys: [{id: ABCD, secret_file: x, project: 8f14e45fceea167a5a36dedd4bea2543}]\n", "roles: missing"},
+		{"too many groups", minimal + "tenants: {limits: {groups_per_queue: 101}}\n", "limit of groups"},
+		{"an unknown level", minimal + "log: {level: loud}\n", "log.level"},
+		{"an unknown format", minimal + "log: {format: xml}\n", "log.format"},
+		{"no time to stop", minimal + "stop: {limit: 0s}\n", "stop.limit"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(t, tt.text)
+			if err == nil {
+				t.Fatalf("accepted, want an error with %q", tt.want)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error is %q, want it to contain %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "deploy.Config") {
+				t.Errorf("error %q speaks of Go types", err)
+			}
+		})
+	}
+}
+
+func TestEnvironmentConfiguresNothing(t *testing.T) {
+	t.Setenv("DMS_ENDPOINT", "http://192.0.2.1:1")
+	t.Setenv("DMS_ADMIN", "http://192.0.2.1:2")
+	t.Setenv("DMS_NODE", "n3")
+	with, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with.Node != "n1" || with.API != Default().API || with.Admin != Default().Admin {
+		t.Errorf("the environment changed the configuration: %+v", with)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	good := map[string]Bytes{"0": 0, "17": 17, "1KiB": 1 << 10, "20GiB": 20 << 30, "20 GiB": 20 << 30, "3MiB": 3 << 20, "2TiB": 2 << 40,
+		"9223372036854775807": 1<<63 - 1}
+	for text, want := range good {
+		if got, err := ParseBytes(text); err != nil || got != want {
+			t.Errorf("ParseBytes(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "GiB", "-1", "1.5GiB", "1GB", "1 G", "1  GiB", "+1", "0x10", "1_000", "9223372036854775808", "8388608TiB", "1GiB "} {
+		if got, err := ParseBytes(text); err == nil {
+			t.Errorf("ParseBytes(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	example, err := os.ReadFile("dms.example.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	f.Add([]byte(minimal))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parse(data)
+		if err != nil || c.Validate() != nil {
+			return
+		}
+		if len(c.Cluster.Peers) != replicas || c.API.TLSCertFile == "" && !c.API.InsecurePlaintext && !isLoopback(c.API.Listen) {
+			t.Errorf("accepted %+v", c)
+		}
+	})
+}
