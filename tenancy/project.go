@@ -61,4 +61,7 @@ var (
 	ErrNoProject       = errors.New("no such project")
 	ErrUnauthenticated = errors.New("not authenticated")
 	ErrExpired         = errors.New("credential expired")
+	// ErrUnavailable says nothing about the credential: what is needed to judge it, or to
+	// prepare the project, cannot be had at the moment, and trying again makes sense.
+	ErrUnavailable = errors.New("cannot be decided at the moment")
 )

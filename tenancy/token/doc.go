@@ -1,0 +1,12 @@
+// Package token seals the service's own bearer tokens: what a client gets in exchange
+// for an identity provider's token, or for an access key. A sealed token names one
+// caller in one project and carries all that a node needs to know, so that every node
+// that holds the key can open it without asking anyone. It says nothing of how the
+// caller was verified before.
+//
+// Form: "dmst1." and base64url without padding of
+//
+//	key id (1 byte) | nonce (24) | XChaCha20-Poly1305 of the claims as JSON
+//
+// with the prefix and the key id as associated data.
+package token
