@@ -1,0 +1,41 @@
+package enginetest
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestAProjectStoresAndReadsThroughEveryMember(t *testing.T) {
+	c := Start(t)
+	p := NewProject()
+	js, err := jetstream.New(c.Conn(t, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3, AllowDirect: true,
+	}); err != nil {
+		t.Fatalf("create stream: %v", err)
+	}
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello")); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	for i := range 3 {
+		via, err := jetstream.New(c.ConnVia(t, i, p.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := via.Stream(t.Context(), "q_1")
+		if err != nil {
+			t.Fatalf("member %d: %v", i, err)
+		}
+		m, err := s.GetMsg(t.Context(), 1)
+		if err != nil {
+			t.Fatalf("member %d: %v", i, err)
+		}
+		if got := string(m.Data); got != "hello" {
+			t.Errorf("member %d: got %q, want %q", i, got, "hello")
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+)
+
+// bridge hands the embedded server's log lines to slog. The server reports what it
+// cannot survive as a fatal line and carries on as a wreck, so fatal lines go to fatal.
+type bridge struct {
+	log   *slog.Logger
+	fatal func(error)
+}
+
+func (b bridge) Noticef(format string, v ...any) { b.write(slog.LevelInfo, format, v) }
+func (b bridge) Warnf(format string, v ...any)   { b.write(slog.LevelWarn, format, v) }
+func (b bridge) Errorf(format string, v ...any)  { b.write(slog.LevelError, format, v) }
+func (b bridge) Debugf(format string, v ...any)  { b.write(slog.LevelDebug, format, v) }
+
+// Tracef drops what it gets: traces show payloads.
+func (b bridge) Tracef(string, ...any) {}
+
+func (b bridge) Fatalf(format string, v ...any) {
+	b.write(slog.LevelError, format, v)
+	text := strings.TrimSpace(fmt.Sprintf(format, v...))
+	reason := ErrFailed
+	for _, arg := range v {
+		if err, ok := arg.(error); ok && errors.Is(err, syscall.EADDRINUSE) {
+			reason = ErrPortTaken
+		}
+	}
+	b.fatal(refuse(reason, "%s", text))
+}
+
+func (b bridge) write(level slog.Level, format string, v []any) {
+	ctx := context.Background()
+	if !b.log.Enabled(ctx, level) {
+		return
+	}
+	b.log.LogAttrs(ctx, level, "engine", slog.String("text", strings.TrimSpace(fmt.Sprintf(format, v...))))
+}

@@ -1,0 +1,120 @@
+package keys
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	secretLen    = 32 // bytes of the master secret and of every sealing key
+	operatorName = "dms"
+)
+
+// SealingKey seals and opens opaque texts. The id travels in the text, so that texts
+// sealed before a rotation can still be opened.
+type SealingKey struct {
+	ID  byte
+	Key [32]byte
+}
+
+// LogValue shows the id only.
+func (k SealingKey) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("id", int(k.ID)))
+}
+
+// String shows the id only, whatever the verb.
+func (k SealingKey) String() string { return fmt.Sprintf("sealing key %d", k.ID) }
+
+// GoString shows the id only.
+func (k SealingKey) GoString() string { return k.String() }
+
+// Set is the key material of one cluster. Every node of the cluster holds the same set.
+type Set struct {
+	clusterID uuid.UUID
+	operator  nkeys.KeyPair
+	signing   nkeys.KeyPair
+	system    nkeys.KeyPair
+	master    []byte
+	sealing   []SealingKey
+	routeTLS  *tls.Config
+	routePin  string
+}
+
+// ClusterID tells one cluster from another. It is not secret.
+func (s *Set) ClusterID() uuid.UUID { return s.clusterID }
+
+// OperatorSigning signs accounts and deletes them.
+func (s *Set) OperatorSigning() nkeys.KeyPair { return s.signing }
+
+// System is the account in which the cluster is administered.
+func (s *Set) System() nkeys.KeyPair { return s.system }
+
+// Master returns a copy of the secret from which account keys are derived.
+func (s *Set) Master() []byte { return append([]byte(nil), s.master...) }
+
+// Sealing returns the keys for one purpose, newest first: seal with the first, open
+// with the one whose id the text carries. Keys of different purposes are unrelated, so
+// a text sealed for one is never accepted for another.
+func (s *Set) Sealing(purpose string) ([]SealingKey, error) {
+	out := make([]SealingKey, len(s.sealing))
+	for i, k := range s.sealing {
+		sub, err := hkdf.Key(sha256.New, k.Key[:], nil, "dms sealing "+purpose, secretLen)
+		if err != nil {
+			return nil, fmt.Errorf("derive sealing key for %s: %w", purpose, err)
+		}
+		out[i].ID = k.ID
+		copy(out[i].Key[:], sub)
+	}
+	return out, nil
+}
+
+// Operator returns the claims that every node trusts.
+func (s *Set) Operator() (*jwt.OperatorClaims, error) {
+	pub, err := s.operator.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("read operator key: %w", err)
+	}
+	signing, err := s.signing.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("read operator signing key: %w", err)
+	}
+	system, err := s.system.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("read system account key: %w", err)
+	}
+	claims := jwt.NewOperatorClaims(pub)
+	claims.Name = operatorName
+	claims.SigningKeys.Add(signing)
+	claims.SystemAccount = system
+	// Not strict about signing keys: the system account signs its users by itself.
+	token, err := claims.Encode(s.operator)
+	if err != nil {
+		return nil, fmt.Errorf("sign operator claims: %w", err)
+	}
+	return jwt.DecodeOperatorClaims(token)
+}
+
+// RouteTLS returns the mutual TLS configuration of the connections between nodes, and
+// the pin (hexadecimal SHA-256 of the public key) of the one certificate they accept.
+func (s *Set) RouteTLS() (*tls.Config, string) { return s.routeTLS.Clone(), s.routePin }
+
+// LogValue shows the cluster and nothing else.
+func (s *Set) LogValue() slog.Value {
+	if s == nil {
+		return slog.AnyValue(nil)
+	}
+	return slog.GroupValue(slog.String("cluster", s.clusterID.String()))
+}
+
+// String shows the cluster and nothing else, whatever the verb.
+func (s *Set) String() string { return "keys of cluster " + s.clusterID.String() }
+
+// GoString shows the cluster and nothing else.
+func (s *Set) GoString() string { return s.String() }

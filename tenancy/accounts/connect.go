@@ -1,0 +1,125 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"dms/tenancy"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+const (
+	connectWithin = 5 * time.Second
+	reconnectWait = 50 * time.Millisecond
+)
+
+// Connect opens a connection into the project's account, which the caller closes. The
+// connection is made again whenever it breaks, until it is closed or the account is
+// deleted through this process. An absent account is tenancy.ErrNoProject.
+func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Conn, error) {
+	k, err := a.derive(id)
+	if err != nil {
+		return nil, fmt.Errorf("connect to account: %w", err)
+	}
+	options, err := a.userOptions(id, k)
+	if err != nil {
+		return nil, fmt.Errorf("connect to account of project %s: %w", id, err)
+	}
+	within := connectWithin
+	if end, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(end))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connect to account of project %s: %w", id, context.Cause(ctx))
+	}
+	nc, err := a.opts.Dial(append(options, nats.Timeout(within))...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to account of project %s: %w", id, a.explain(ctx, id, err))
+	}
+	if !a.keep(id, nc) {
+		nc.Close()
+		return nil, fmt.Errorf("connect to account of project %s: %w", id, nats.ErrConnectionClosed)
+	}
+	return nc, nil
+}
+
+func (a *Accounts) userOptions(id tenancy.ProjectID, k accountKeys) ([]nats.Option, error) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("make user: %w", err)
+	}
+	pub, err := user.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("make user: %w", err)
+	}
+	mint := func() (string, error) {
+		c := jwt.NewUserClaims(pub)
+		c.Name, c.IssuerAccount = a.opts.Node, k.public
+		// Everything comes from the scope in the account. The token does not end: it is
+		// of no use without the key above, which never leaves this connection.
+		c.UserPermissionLimits = jwt.UserPermissionLimits{}
+		return c.Encode(k.signing)
+	}
+	return []nats.Option{
+		nats.Name(a.opts.Node), nats.UserJWT(mint, user.Sign),
+		nats.CustomInboxPrefix("_INBOX." + a.opts.Node),
+		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		// A node that has only just started may not know the account yet.
+		nats.IgnoreAuthErrorAbort(),
+		nats.ClosedHandler(func(nc *nats.Conn) { a.forget(id, nc) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			var subject string
+			if sub != nil {
+				subject = sub.Subject
+			}
+			a.log.LogAttrs(context.Background(), slog.LevelWarn, "connection reported an error",
+				slog.String("project", string(id)), slog.String("subject", subject), slog.Any("error", err))
+		}),
+	}, nil
+}
+
+// explain finds out what a failed connect means. A refused credential shows itself on
+// an in-process connection as a closed pipe, like a node that is stopping.
+func (a *Accounts) explain(ctx context.Context, id tenancy.ProjectID, err error) error {
+	if !errors.Is(err, nats.ErrAuthorization) && !strings.Contains(err.Error(), "closed pipe") {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	exists, lookErr := a.Exists(ctx, id)
+	if lookErr != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(err, lookErr))
+	}
+	if !exists {
+		return tenancy.ErrNoProject
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// keep remembers the connection; it reports false when all are being closed.
+func (a *Accounts) keep(id tenancy.ProjectID, nc *nats.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	if a.conns[id] == nil {
+		a.conns[id] = make(map[*nats.Conn]struct{})
+	}
+	a.conns[id][nc] = struct{}{}
+	return true
+}
+
+func (a *Accounts) forget(id tenancy.ProjectID, nc *nats.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.conns[id], nc)
+	if len(a.conns[id]) == 0 {
+		delete(a.conns, id)
+	}
+}
