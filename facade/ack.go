@@ -1,0 +1,88 @@
+package facade
+
+import (
+	"net/http"
+
+	"dms/facade/strictjson"
+	"dms/mapping/dms"
+)
+
+// maxAcks bounds one acknowledgement; consumers may settle several batches at once.
+const maxAcks = 100
+
+// acknowledge settles deliveries. The answer tells how many at the start of the list
+// were settled; the others count as failed.
+func (a *API) acknowledge(c *call, kind dms.Kind) error {
+	entries, err := parseAcks(c.body)
+	if err != nil {
+		return err
+	}
+	settled := 0
+	if len(entries) > 0 {
+		settled, err = a.o.Messages.Acknowledge(c.ctx(), c.group, kind, entries)
+		if err != nil {
+			return err
+		}
+	}
+	return c.encode(http.StatusOK, ackResult{Success: count(settled), Fail: count(len(entries) - settled)})
+}
+
+func parseAcks(body []byte) ([]dms.Ack, error) {
+	var entries []dms.Ack
+	given := false
+	err := whole(body, []string{"message"}, func(r *strictjson.Reader, _ int) error {
+		given = true
+		return r.Array("message", func(i int) error {
+			if i == maxAcks {
+				return dms.Errorf(dms.BadRequest, "message must have at most %d elements", maxAcks)
+			}
+			entry, err := parseAck(r)
+			entries = append(entries, entry)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, bodyError(err, dms.BadMessageJSON, dms.BadFields)
+	}
+	if !given {
+		return nil, dms.Errorf(dms.BadFields, "message is missing")
+	}
+	return entries, nil
+}
+
+// parseAck reads one entry; without a status it is a success.
+func parseAck(r *strictjson.Reader) (dms.Ack, error) {
+	entry := dms.Ack{Success: true}
+	err := r.Object("an element of message", []string{"handler", "status"}, func(i int) error {
+		if i == 0 {
+			handler, err := r.Text("handler")
+			entry.Handle = dms.Handle(handler)
+			return err
+		}
+		status, err := optional(r, "status", r.Text)
+		switch {
+		case err != nil || status == nil:
+			return err
+		case *status == "fail":
+			entry.Success = false
+		case *status != "success":
+			return dms.Errorf(dms.BadAckStatus, "status is %q, must be success or fail", cut(*status))
+		}
+		return nil
+	})
+	if err == nil && entry.Handle == "" {
+		err = dms.Errorf(dms.BadFields, "an element of message has no handler")
+	}
+	return entry, err
+}
+
+// cut shortens what a caller sent for repeating it in a sentence.
+func cut(s string) string {
+	const most = 64
+	for i := range s {
+		if i >= most {
+			return s[:i] + "..."
+		}
+	}
+	return s
+}

@@ -1,0 +1,103 @@
+package facade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"dms/tenancy"
+)
+
+// Options are the parts of the service that the API speaks for.
+type Options struct {
+	Queues   Queues
+	Groups   Groups
+	Messages Messages
+	Tags     Tags
+	Projects Projects
+	Tokens   Tokens
+
+	// Signatures verifies signed requests; nil refuses them all.
+	Signatures Signatures
+	// Exchange serves the ID token exchange; nil means that there is none.
+	Exchange Exchange
+
+	Capacity Capacity
+
+	// Observe, if set, is told of every request when it has been answered. It is
+	// called from the request's goroutine and must not block.
+	Observe func(context.Context, Observation)
+
+	Log *slog.Logger
+	Now func() time.Time // nil means time.Now
+}
+
+// Observation is one answered request, for metrics.
+type Observation struct {
+	Method   string
+	Route    string // pattern of the route, "" when the URL is unknown
+	Status   int
+	Code     string // published error code, "" for a success
+	Project  tenancy.ProjectID
+	Duration time.Duration
+	Received int64 // bytes of the request body that were read
+	Sent     int64 // bytes of the response body
+}
+
+// API answers the REST interface.
+type API struct {
+	o       Options
+	errors  errorTable
+	pools   pools
+	handler http.Handler
+
+	drained context.Context // cancelled when long polls shall end
+	drain   context.CancelCauseFunc
+}
+
+var errDraining = errors.New("the node is shutting down")
+
+// New checks the options and builds the API. It starts nothing.
+func New(o Options) (*API, error) {
+	for _, need := range []struct {
+		name string
+		part any
+	}{
+		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags},
+		{"Projects", o.Projects}, {"Tokens", o.Tokens},
+	} {
+		if need.part == nil {
+			return nil, fmt.Errorf("facade: option %s is missing", need.name)
+		}
+	}
+	if o.Log == nil {
+		return nil, errors.New("facade: option Log is missing")
+	}
+	if err := o.Capacity.validate(); err != nil {
+		return nil, fmt.Errorf("facade: %w", err)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Log = o.Log.With(slog.String("component", "facade"))
+	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity)}
+	// Draining outlives every request, so its context has no parent; Drain ends it.
+	a.drained, a.drain = context.WithCancelCause(context.Background())
+	mux, err := a.mux()
+	if err != nil {
+		return nil, fmt.Errorf("facade: %w", err)
+	}
+	a.handler = a.wrap(mux)
+	return a, nil
+}
+
+// Handler returns the handler of the whole API.
+func (a *API) Handler() http.Handler { return a.handler }
+
+// Drain ends all long polls at once, each with what it has got, and makes later ones
+// answer without waiting. Other requests are served as before. It is called before
+// the server is shut down and may be called twice.
+func (a *API) Drain() { a.drain(errDraining) }

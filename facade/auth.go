@@ -1,0 +1,119 @@
+package facade
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"dms/mapping/dms"
+	"dms/tenancy"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// authorise finds out who is calling and whether they may do what the route does, and
+// admits the project. What exactly was wrong with a credential is for the log only.
+func (a *API) authorise(c *call) error {
+	id, err := tenancy.ParseProjectID(chi.URLParam(c.r, "project"))
+	if err != nil {
+		return dms.Wrap(dms.BadProjectID, err)
+	}
+	eventOf(c.r.Context()).project = id
+	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
+	defer cancel()
+	caller, err := a.authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	if !caller.Member(id) {
+		return dms.Wrap(dms.ProjectMismatch, errors.New("the caller is not a member of the project"))
+	}
+	if claimed := c.r.Header.Get("X-Project-Id"); claimed != "" && claimed != string(id) {
+		return dms.Wrap(dms.ProjectMismatch, errors.New("X-Project-Id names another project than the URL"))
+	}
+	if !caller.Can(c.route.needs, id) {
+		return &dms.Error{Code: dms.AccessDenied}
+	}
+	c.project, err = a.admit(ctx, id, caller.Grants[id].Name)
+	if err != nil {
+		return err
+	}
+	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
+	return nil
+}
+
+// admit asks for the project; one that does not exist looks like a foreign one.
+func (a *API) admit(ctx context.Context, id tenancy.ProjectID, name string) (tenancy.Project, error) {
+	p, err := a.o.Projects.Admit(ctx, id, name)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, tenancy.ErrNoProject):
+		return tenancy.Project{}, dms.Wrap(dms.ProjectMismatch, err)
+	}
+	return tenancy.Project{}, unavailable(err)
+}
+
+// authenticate takes the first credential the request carries: a token in its own
+// header, a signature, a bearer token.
+func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, error) {
+	h := c.r.Header
+	if len(h.Values("X-Auth-Token")) > 1 || len(h.Values("Authorization")) > 1 {
+		return tenancy.Identity{}, dms.Wrap(dms.TokenInvalid, errors.New("a credential header is given twice"))
+	}
+	if token := strings.TrimSpace(h.Get("X-Auth-Token")); token != "" {
+		return a.verifyToken(ctx, token)
+	}
+	scheme, rest, _ := strings.Cut(h.Get("Authorization"), " ")
+	switch {
+	case scheme == "SDK-HMAC-SHA256" || scheme == "V11-HMAC-SHA256":
+		return a.verifySignature(c)
+	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(rest) != "":
+		return a.verifyToken(ctx, strings.TrimSpace(rest))
+	}
+	return tenancy.Identity{}, &dms.Error{Code: dms.TokenMissing}
+}
+
+func (a *API) verifyToken(ctx context.Context, token string) (tenancy.Identity, error) {
+	id, _, err := a.o.Tokens.VerifyToken(ctx, token)
+	return id, tokenError(err)
+}
+
+// tokenError gives a verifier's error its code. Anything but a verdict on the token
+// means that the verifier could not reach one.
+func tokenError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, tenancy.ErrExpired):
+		return dms.Wrap(dms.TokenExpired, err)
+	case errors.Is(err, tenancy.ErrUnauthenticated):
+		return dms.Wrap(dms.TokenInvalid, err)
+	}
+	return unavailable(err)
+}
+
+func (a *API) verifySignature(c *call) (tenancy.Identity, error) {
+	if a.o.Signatures == nil {
+		return tenancy.Identity{}, dms.Wrap(dms.SignatureBad, errors.New("signed requests are not served here"))
+	}
+	if err := c.readBody(); err != nil {
+		return tenancy.Identity{}, err
+	}
+	id, err := a.o.Signatures.VerifySignature(c.r, c.body)
+	switch {
+	case err == nil:
+		return id, nil
+	case errors.Is(err, tenancy.ErrUnauthenticated), errors.Is(err, tenancy.ErrExpired):
+		return tenancy.Identity{}, dms.Wrap(dms.SignatureBad, err)
+	}
+	return tenancy.Identity{}, unavailable(err)
+}
+
+// unavailable gives an error without a code the one that asks to repeat the request.
+func unavailable(err error) error {
+	if _, ok := errors.AsType[*dms.Error](err); ok {
+		return err
+	}
+	return dms.Wrap(dms.Unavailable, err)
+}

@@ -1,0 +1,91 @@
+package facade
+
+import (
+	"fmt"
+	"sync"
+
+	"dms/mapping/dms"
+	"dms/tenancy"
+)
+
+// Capacity is how many requests of a kind one node works on at a time; the next one
+// is refused at once with 503. A zero value means the default. The kinds are apart so
+// that waiting consumers cannot keep out acknowledgements, which free resources.
+type Capacity struct {
+	Polls int // consuming; default 4096
+	Sends int // default 256
+	Acks  int // default 512
+	Admin int // everything else; default 128
+}
+
+func (c Capacity) validate() error {
+	if c.Polls < 0 || c.Sends < 0 || c.Acks < 0 || c.Admin < 0 {
+		return fmt.Errorf("capacity %+v: a limit is negative", c)
+	}
+	return nil
+}
+
+// class is a kind of request with a pool of its own.
+type class uint8
+
+const (
+	admin class = iota
+	polls
+	sends
+	acks
+	classes
+)
+
+func (c class) String() string {
+	return [classes]string{"admin", "polls", "sends", "acks"}[c]
+}
+
+type pools [classes]*pool
+
+func newPools(c Capacity) pools {
+	size := func(n, byDefault int) *pool {
+		if n == 0 {
+			n = byDefault
+		}
+		// One project may take three quarters, so that it alone cannot shut the
+		// others out.
+		return &pool{size: n, share: n - n/4, running: make(map[tenancy.ProjectID]int)}
+	}
+	return pools{
+		admin: size(c.Admin, 128), polls: size(c.Polls, 4096),
+		sends: size(c.Sends, 256), acks: size(c.Acks, 512),
+	}
+}
+
+// pool counts running requests.
+type pool struct {
+	size, share int
+
+	mu      sync.Mutex
+	total   int
+	running map[tenancy.ProjectID]int
+}
+
+// enter admits one request of the project or says why not. The caller leaves again.
+func (p *pool) enter(project tenancy.ProjectID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.total >= p.size {
+		return dms.Errorf(dms.Unavailable, "this node is working at its limit: repeat the request")
+	}
+	if p.running[project] >= p.share {
+		return dms.Errorf(dms.TooManyRequests, "the project has too many requests running at once: wait and repeat the request")
+	}
+	p.total++
+	p.running[project]++
+	return nil
+}
+
+func (p *pool) leave(project tenancy.ProjectID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total--
+	if p.running[project]--; p.running[project] == 0 {
+		delete(p.running, project)
+	}
+}
