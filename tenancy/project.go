@@ -42,6 +42,13 @@ func DefaultLimits() Limits {
 	return Limits{Queues: 30, GroupsPerQueue: 3, StoredBytes: 10 << 30}
 }
 
+// Footprint is what the project's account may hold in all: the quota, and a reserve so
+// that control records, dead letters and acknowledgements are still written when the
+// quota is used up. Counted once, not per replica.
+func (l Limits) Footprint() int64 {
+	return l.StoredBytes + max(l.StoredBytes/10, 64<<20)
+}
+
 // Validate reports the first limit that is out of its range.
 func (l Limits) Validate() error {
 	switch {

@@ -1,0 +1,200 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dms/tenancy"
+)
+
+// Put makes a project or changes its name and limits, and returns when they hold. If it
+// fails half-way, Put or Resume go on from there; a project that was in use stays so,
+// with its old limits. ErrFull, wrapped, means that nothing was changed.
+func (r *Registry) Put(ctx context.Context, p tenancy.Project) error {
+	if _, err := tenancy.ParseProjectID(string(p.ID)); err != nil {
+		return fmt.Errorf("put project: %w", err)
+	}
+	if err := p.Limits.Validate(); err != nil {
+		return fmt.Errorf("put project %s: %w", p.ID, err)
+	}
+	unlock, err := r.locks.lock(ctx, p.ID)
+	if err != nil {
+		return fmt.Errorf("put project %s: %w", p.ID, explain(err))
+	}
+	defer unlock()
+	for {
+		err := r.put(ctx, p)
+		if errors.Is(err, errConflict) && ctx.Err() == nil {
+			continue // from what is there now
+		}
+		if err != nil {
+			return fmt.Errorf("put project %s: %w", p.ID, explain(err))
+		}
+		return nil
+	}
+}
+
+func (r *Registry) put(ctx context.Context, p tenancy.Project) error {
+	e, err := r.read(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	rec := record{Created: time.Now().UTC().Truncate(time.Second)}
+	if e.rec != nil {
+		if e.rec.Deleting {
+			return fmt.Errorf("%w: it is being deleted", tenancy.ErrNoProject)
+		}
+		rec = *e.rec
+	}
+	rec.Name, rec.Limits = p.Name, limits(p.Limits)
+	written, err := r.write(ctx, p.ID, e.revision, rec)
+	if err != nil {
+		return err
+	}
+	_, err = r.settle(ctx, p.ID, written)
+	if errors.Is(err, ErrFull) && e.rec != nil {
+		// Back to what it was. If somebody has changed it since, it is theirs to settle.
+		if _, undo := r.write(ctx, p.ID, written.revision, *e.rec); undo != nil && !errors.Is(undo, errConflict) {
+			return fmt.Errorf("%w; and the record could not be restored: %w", err, undo)
+		}
+	}
+	return err
+}
+
+// settle brings the project's storage to the limits that its record wants, and says so
+// in the record. The record may change meanwhile: then storage is brought to what it
+// says last. A new project for which there is no room is taken out again.
+func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (entry, error) {
+	for {
+		if e.rec == nil || e.rec.Deleting {
+			return entry{}, tenancy.ErrNoProject
+		}
+		// Of two projects for which there is not room together, the one whose record was
+		// written later sees both here, whichever node makes them.
+		if err := r.scan(ctx); err != nil {
+			return entry{}, err
+		}
+		if used := r.used(); used > r.opts.TotalBytes && !e.settled() {
+			if e.rec.Applied == nil {
+				if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, errConflict) {
+					return entry{}, fmt.Errorf("%w; and the record could not be removed: %w", ErrFull, err)
+				}
+			}
+			return entry{}, fmt.Errorf("%w: projects would hold %d of %d bytes", ErrFull, used, r.opts.TotalBytes)
+		}
+		if err := r.opts.Provision(ctx, e.wanted(id)); err != nil {
+			return entry{}, err
+		}
+		rec := *e.rec
+		applied := rec.Limits
+		rec.Applied = &applied
+		done, err := r.write(ctx, id, e.revision, rec)
+		if err == nil {
+			return done, nil
+		}
+		if !errors.Is(err, errConflict) {
+			return entry{}, err
+		}
+		was := e.rec.Limits
+		if e, err = r.read(ctx, id); err != nil {
+			return entry{}, err
+		}
+		if e.usable() && e.settled() && e.rec.Limits == was {
+			return e, nil // another node did the same
+		}
+	}
+}
+
+// Delete removes a project with all that it holds. From the start of it nobody is
+// admitted. If it fails half-way, Delete or Resume go on from there. Deleting what is
+// not there succeeds.
+func (r *Registry) Delete(ctx context.Context, id tenancy.ProjectID) error {
+	if err := r.delete(ctx, id); err != nil {
+		return fmt.Errorf("delete project %s: %w", id, explain(err))
+	}
+	return nil
+}
+
+func (r *Registry) delete(ctx context.Context, id tenancy.ProjectID) error {
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e, err := r.read(ctx, id)
+	for err == nil && e.rec != nil && !e.rec.Deleting {
+		rec := *e.rec
+		rec.Deleting = true
+		var marked entry
+		if marked, err = r.write(ctx, id, e.revision, rec); err == nil {
+			e = marked
+		} else if errors.Is(err, errConflict) {
+			e, err = r.read(ctx, id)
+		}
+	}
+	if err != nil || e.rec == nil {
+		return err
+	}
+	if err := r.opts.Remove(ctx, id); err != nil {
+		return err
+	}
+	// A conflict means that another node has finished the same deletion.
+	if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, errConflict) {
+		return err
+	}
+	return nil
+}
+
+// forget removes the record at the revision, here and in the bucket.
+func (r *Registry) forget(ctx context.Context, id tenancy.ProjectID, at uint64) error {
+	if err := r.bucket.remove(ctx, id, at); err != nil {
+		return err
+	}
+	_, err := r.read(ctx, id)
+	return err
+}
+
+// Resume finishes what was left half-way, by this node or another: projects that were
+// being made, changed or deleted. It goes on past failures and returns them joined.
+func (r *Registry) Resume(ctx context.Context) error {
+	if err := r.scan(ctx); err != nil {
+		return fmt.Errorf("resume: %w", explain(err))
+	}
+	r.mu.RLock()
+	var due []tenancy.ProjectID
+	for id, e := range r.mirror {
+		if !e.settled() {
+			due = append(due, id)
+		}
+	}
+	r.mu.RUnlock()
+	var errs []error
+	for _, id := range due {
+		if err := r.resume(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("resume project %s: %w", id, explain(err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Registry) resume(ctx context.Context, id tenancy.ProjectID) error {
+	e, err := r.read(ctx, id)
+	if err != nil || e.settled() {
+		return err
+	}
+	if e.rec.Deleting {
+		return r.delete(ctx, id)
+	}
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if e, err = r.read(ctx, id); err != nil || e.settled() || e.rec.Deleting {
+		return err
+	}
+	_, err = r.settle(ctx, id, e)
+	return err
+}

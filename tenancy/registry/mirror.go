@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"dms/tenancy"
+)
+
+func (r *Registry) get(id tenancy.ProjectID) (entry, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	e, ok := r.mirror[id]
+	return e, ok
+}
+
+// note puts what was read or written into the mirror, unless something newer is there.
+func (r *Registry) note(id tenancy.ProjectID, e entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.revision >= r.mirror[id].revision {
+		r.mirror[id] = e
+	}
+}
+
+// read and write are the bucket's, noted in the mirror.
+func (r *Registry) read(ctx context.Context, id tenancy.ProjectID) (entry, error) {
+	e, err := r.bucket.read(ctx, id)
+	if err == nil && e.revision > 0 {
+		r.note(id, e)
+	}
+	return e, err
+}
+
+func (r *Registry) write(ctx context.Context, id tenancy.ProjectID, at uint64, rec record) (entry, error) {
+	e, err := r.bucket.write(ctx, id, at, rec)
+	if err == nil {
+		r.note(id, e)
+	}
+	return e, err
+}
+
+// scan reads all changes since the last scan. When it returns, the mirror holds every
+// record that was in the bucket when it was called.
+func (r *Registry) scan(ctx context.Context) error {
+	r.scanning.Lock()
+	defer r.scanning.Unlock()
+	for {
+		id, e, ok, err := r.bucket.next(ctx, r.next)
+		if err != nil {
+			return fmt.Errorf("project %s: %w", id, err)
+		}
+		if !ok {
+			return nil
+		}
+		r.note(id, e)
+		r.next = e.revision + 1
+	}
+}
+
+// refresh scans until ctx ends.
+func (r *Registry) refresh(ctx context.Context) {
+	defer close(r.done)
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		once, cancel := context.WithTimeout(ctx, refreshEvery)
+		err := r.scan(once)
+		cancel()
+		// Said once, not at every tick of an outage.
+		if err != nil && ctx.Err() == nil && !failing {
+			r.log.LogAttrs(ctx, slog.LevelWarn, "list of projects could not be refreshed", slog.Any("error", err))
+		}
+		failing = err != nil
+	}
+}
+
+// used is what all projects may hold together.
+func (r *Registry) used() int64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var sum int64
+	for _, e := range r.mirror {
+		sum += e.footprint()
+	}
+	return sum
+}
