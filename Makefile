@@ -9,8 +9,7 @@ T ?= 30s
 # P is how many test packages run at once; each may hold a cluster of three members.
 P ?= 2
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w
 # The end-to-end tests are a module of their own, in a folder that may be absent.
 SOURCES := cmd deploy facade mapping monitor tenancy $(wildcard e2e)
 MODULES := . $(patsubst %/go.mod,%,$(wildcard e2e/go.mod))

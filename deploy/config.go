@@ -79,7 +79,10 @@ type IdentityProvider struct {
 	ID            string   `yaml:"id"` // as clients name it in X-Idp-Id
 	Issuer        string   `yaml:"issuer"`
 	Audience      []string `yaml:"audience"`       // a token must be for one of these
-	ProjectsClaim string   `yaml:"projects_claim"` // claim that lists projects and roles
+	ProjectsClaim string   `yaml:"projects_claim"` // claim that lists projects and roles; oidc.DefaultProjectsClaim if empty
+	// RequireAccessType refuses bearer tokens without the type at+jwt. Set it for every
+	// issuer that writes the type.
+	RequireAccessType bool `yaml:"require_access_type"`
 }
 
 // AccessKey signs requests for one project.
@@ -101,9 +104,6 @@ type LogOptions struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // text or json
 }
-
-// DefaultProjectsClaim is the claim that lists a caller's projects and roles.
-const DefaultProjectsClaim = "dms_projects"
 
 // Default returns a configuration that lacks only what no default can know: the
 // node's name, the peers, and who may call.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dms/tenancy"
+	"dms/tenancy/oidc"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -28,7 +29,7 @@ func TestExampleConfigurationLoads(t *testing.T) {
 	want.Cluster.Peers = []Peer{{"n1", "10.0.0.1:6222"}, {"n2", "10.0.0.2:6222"}, {"n3", "10.0.0.3:6222"}}
 	want.Tenants.AutoProvision = true
 	want.IdentityProviders = []IdentityProvider{{
-		ID: "example", Issuer: "https://login.example.com/realms/main", Audience: []string{"dms"}, ProjectsClaim: DefaultProjectsClaim,
+		ID: "example", Issuer: "https://login.example.com/realms/main", Audience: []string{"dms"}, ProjectsClaim: oidc.DefaultProjectsClaim,
 	}}
 	want.AccessKeys = []AccessKey{{
 		ID: "EXAMPLEKEY01", SecretFile: filepath.Join(here, "secrets/examplekey01"),

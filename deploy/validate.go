@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dms/deploy/devidp"
 	"dms/tenancy"
 )
 
@@ -139,7 +140,7 @@ func (c Config) validateAccessKeys() error {
 	for i, k := range c.AccessKeys {
 		at := fmt.Sprintf("access_keys[%d]", i)
 		if !accessKeyID(k.ID) {
-			errs = append(errs, fmt.Errorf("%s.id: %q is not an access key id: want 4 to 64 letters and digits", at, k.ID))
+			errs = append(errs, fmt.Errorf("%s.id: %q is not an access key id: want 1 to 64 letters, digits, hyphens and underscores", at, k.ID))
 		} else if ids[k.ID] {
 			errs = append(errs, fmt.Errorf("%s.id: %s is given twice", at, k.ID))
 		}
@@ -174,7 +175,7 @@ func validName(s string) bool {
 	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`).MatchString(s)
 }
 
-func accessKeyID(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9]{4,64}$`).MatchString(s) }
+func accessKeyID(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
 
 // checkAddress accepts host:port with a numeric port, 0 only where it is allowed.
 func checkAddress(address string, zero bool) error {
@@ -222,5 +223,5 @@ func checkIssuer(issuer string) error {
 
 // isDevelopmentIssuer tells the issuer of dms dev by the path it is mounted at.
 func isDevelopmentIssuer(u *url.URL) bool {
-	return strings.TrimRight(u.Path, "/") == "/idp"
+	return strings.TrimRight(u.Path, "/") == devidp.Path
 }

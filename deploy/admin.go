@@ -1,0 +1,68 @@
+package deploy
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"dms/deploy/devidp"
+	"dms/facade"
+	"dms/monitor"
+)
+
+// adminHandler serves what operators and load balancers ask. There is nothing else on
+// this listener, because it asks for no credentials.
+func (n *Node) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case n.draining.Load():
+			answer(w, http.StatusServiceUnavailable, "draining")
+		case n.handler.Load() == nil:
+			answer(w, http.StatusServiceUnavailable, "starting")
+		default:
+			answer(w, http.StatusOK, "ok")
+		}
+	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { n.monitor.Handler().ServeHTTP(w, r) })
+	return mux
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// A client that is gone needs no answer.
+	_, _ = io.WriteString(w, text+"\n")
+}
+
+// serveAPI answers 503 until the API is wired.
+func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if h := n.handler.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Retry-After", "1")
+	answer(w, http.StatusServiceUnavailable, "the node is starting")
+}
+
+// route puts the development identity provider, if there is one, beside the API.
+func (n *Node) route(api http.Handler) http.Handler {
+	if n.mounted == nil {
+		return api
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle(devidp.Path+"/", n.mounted)
+	return mux
+}
+
+// observe measures the requests of the API.
+func observe(requests *monitor.Requests, tls bool) func(context.Context, facade.Observation) {
+	return func(ctx context.Context, o facade.Observation) {
+		requests.Record(ctx, monitor.Request{
+			Method: o.Method, Route: o.Route, TLS: tls, Status: o.Status, Code: o.Code, Duration: o.Duration,
+		})
+	}
+}

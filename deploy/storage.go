@@ -1,0 +1,96 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"dms/deploy/engine"
+	"dms/deploy/keys"
+
+	"github.com/nats-io/nats.go"
+)
+
+// storage is the embedded part of the cluster: one member in serve, three in dev.
+type storage interface {
+	Ready(context.Context) error
+	Conn(...nats.Option) (*nats.Conn, error)
+	SystemConn(...nats.Option) (*nats.Conn, error)
+	// MaxStore is how many bytes one member stores at most.
+	MaxStore() (int64, error)
+	Stop(context.Context) error
+	Members() []*engine.Member
+}
+
+// oneMember is the storage of a node in a cluster of three.
+type oneMember struct{ *engine.Member }
+
+func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
+	var routes []string
+	advertise := ""
+	for _, p := range c.Cluster.Peers {
+		routes = append(routes, p.Address)
+		if p.Name == c.Node {
+			advertise = p.Address
+		}
+	}
+	m, err := engine.Start(engine.Options{
+		Name: c.Node, Dir: c.DataFolder, Keys: set,
+		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
+		MaxStore: int64(c.Disk.Limit), Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	return oneMember{m}, nil
+}
+
+func (s oneMember) Members() []*engine.Member { return []*engine.Member{s.Member} }
+
+func (s oneMember) MaxStore() (int64, error) { return maxStore(s.Member) }
+
+func maxStore(m *engine.Member) (int64, error) {
+	info, err := m.Jsz(nil)
+	if err != nil {
+		return 0, fmt.Errorf("storage: %w", err)
+	}
+	return info.Config.MaxStore, nil
+}
+
+// threeMembers is a whole cluster in this process. Connections go through the first member.
+type threeMembers struct{ *engine.Trio }
+
+func startThree(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
+	t, err := engine.StartThree(engine.TrioOptions{Dir: c.DataFolder, Keys: set, MaxStore: int64(c.Disk.Limit), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	return threeMembers{t}, nil
+}
+
+func (s threeMembers) Conn(o ...nats.Option) (*nats.Conn, error) { return s.Trio.Conn(0, o...) }
+
+func (s threeMembers) SystemConn(o ...nats.Option) (*nats.Conn, error) {
+	return s.Trio.SystemConn(0, o...)
+}
+
+func (s threeMembers) MaxStore() (int64, error) { return maxStore(s.Member(0)) }
+
+// Stop hands nothing over, for there is nobody outside of this process to take it.
+func (s threeMembers) Stop(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { // ends with the members, whose end has limits of its own
+		defer close(done)
+		s.Abort()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop storage: %w", ctx.Err())
+	}
+}
+
+// memberStop bounds how long storage may take to hand over and to close.
+const memberStop = 10 * time.Second
