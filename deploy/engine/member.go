@@ -210,6 +210,9 @@ func (m *Member) fail(err error) {
 	}
 	m.cause = err
 	m.failed <- err // never blocks: one place, written once
+	if m.opts.onFail != nil {
+		m.opts.onFail(err)
+	}
 }
 
 func (m *Member) failure() error {
@@ -227,8 +230,13 @@ func (m *Member) Name() string { return m.opts.Name }
 
 // Conn returns a connection inside the process. Options must carry the credentials.
 func (m *Member) Conn(opts ...nats.Option) (*nats.Conn, error) {
-	return dial(m.server, opts)
+	return dial(provider{m}, opts)
 }
+
+// provider connects to one member for as long as it runs.
+type provider struct{ member *Member }
+
+func (p provider) InProcessConn() (net.Conn, error) { return openPipe(p.member.server) }
 
 // dial connects through the provider for as long as the connection is not closed.
 func dial(p nats.InProcessConnProvider, opts []nats.Option) (*nats.Conn, error) {

@@ -44,6 +44,8 @@ type Options struct {
 	MaxAssets int   // replicated streams and consumers on a member; 0 is 2000
 
 	Log *slog.Logger // nil discards
+
+	onFail func(error) // besides Failed; must not block
 }
 
 func (o Options) check() error {

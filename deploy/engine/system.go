@@ -14,7 +14,7 @@ import (
 // SystemConn returns a connection inside the process to the system account, in which
 // accounts are administered. The caller closes it.
 func (m *Member) SystemConn(opts ...nats.Option) (*nats.Conn, error) {
-	return dialSystem(m.server, m.opts.Keys, opts)
+	return dialSystem(provider{m}, m.opts.Keys, opts)
 }
 
 func dialSystem(p nats.InProcessConnProvider, set *keys.Set, opts []nats.Option) (*nats.Conn, error) {

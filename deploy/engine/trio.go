@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -41,8 +42,9 @@ const portAttempts = 8
 
 // StartThree runs three members and returns when all listen.
 func StartThree(o TrioOptions) (*Trio, error) {
-	t := &Trio{opts: o, failed: make(chan error, replicas)}
 	for attempt := 1; ; attempt++ {
+		// Anew each time, so that failures of an earlier attempt are not reported.
+		t := &Trio{opts: o, failed: make(chan error, replicas)}
 		err := t.start()
 		if err == nil {
 			return t, nil
@@ -83,8 +85,19 @@ func (t *Trio) options(i int) Options {
 		Name: name, Dir: filepath.Join(t.opts.Dir, name), Keys: t.opts.Keys,
 		RouteAddr: t.addrs[i], Routes: append([]string(nil), t.addrs[:]...),
 		MaxStore: t.opts.MaxStore, MinStore: t.opts.MinStore, SharedBy: replicas, Log: t.opts.Log,
+		onFail: t.fail,
 	}
 }
+
+func (t *Trio) fail(err error) {
+	select {
+	case t.failed <- err:
+	default: // nobody listens, and what there is suffices
+	}
+}
+
+// Failed yields an error for each member that fails by itself.
+func (t *Trio) Failed() <-chan error { return t.failed }
 
 // freeAddr picks a loopback port below the range from which the system takes ports for
 // outgoing connections, so that a member that restarts finds its port free.
@@ -92,7 +105,7 @@ func freeAddr(taken []string) (string, error) {
 	var last error
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12_000+rand.IntN(20_000)))
-		if contains(taken, addr) {
+		if slices.Contains(taken, addr) {
 			continue
 		}
 		if last = probePort(addr); last == nil {
@@ -100,15 +113,6 @@ func freeAddr(taken []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("find a free port: %w", last)
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Size returns the number of members, running or not.
@@ -212,7 +216,7 @@ func (s seat) InProcessConn() (net.Conn, error) {
 	if m == nil {
 		return nil, refuse(ErrStopped, "member %d is down", s.place)
 	}
-	return m.server.InProcessConn()
+	return openPipe(m.server)
 }
 
 // Abort stops all members at once, handing nothing over: there is nobody to take it.

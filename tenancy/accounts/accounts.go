@@ -39,8 +39,8 @@ type Options struct {
 	Master []byte
 	// Nodes is the number of nodes of the cluster; a majority must answer.
 	Nodes int
-	// Node names this process among the cluster's clients: one word. Answers to one
-	// node's requests are out of reach of the others.
+	// Node names this process among the cluster's clients: one word. It is part of the
+	// subjects to which answers come.
 	Node string
 	Log  *slog.Logger // nil discards
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"dms/tenancy"
@@ -21,8 +21,8 @@ const (
 )
 
 // Connect opens a connection into the project's account, which the caller closes. The
-// connection is made again whenever it breaks, until it is closed or the account is
-// deleted through this process. An absent account is tenancy.ErrNoProject.
+// connection is made again whenever it breaks, until it is closed or its account is
+// deleted, through whatever node. An absent account is tenancy.ErrNoProject.
 func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Conn, error) {
 	k, err := a.derive(id)
 	if err != nil {
@@ -71,8 +71,6 @@ func (a *Accounts) userOptions(id tenancy.ProjectID, k accountKeys) ([]nats.Opti
 		nats.Name(a.opts.Node), nats.UserJWT(mint, user.Sign),
 		nats.CustomInboxPrefix("_INBOX." + a.opts.Node),
 		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
-		// A node that has only just started may not know the account yet.
-		nats.IgnoreAuthErrorAbort(),
 		nats.ClosedHandler(func(nc *nats.Conn) { a.forget(id, nc) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			var subject string
@@ -85,10 +83,10 @@ func (a *Accounts) userOptions(id tenancy.ProjectID, k accountKeys) ([]nats.Opti
 	}, nil
 }
 
-// explain finds out what a failed connect means. A refused credential shows itself on
-// an in-process connection as a closed pipe, like a node that is stopping.
+// explain finds out what a failed connect means. On an in-process connection a refused
+// credential can also show itself as a closed pipe, like a node that is stopping.
 func (a *Accounts) explain(ctx context.Context, id tenancy.ProjectID, err error) error {
-	if !errors.Is(err, nats.ErrAuthorization) && !strings.Contains(err.Error(), "closed pipe") {
+	if !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, io.ErrClosedPipe) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	exists, lookErr := a.Exists(ctx, id)

@@ -1,0 +1,74 @@
+package accounts_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"dms/deploy/engine/enginetest"
+	"dms/tenancy"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// cluster serves the tests that leave all members alone; each uses projects of its own.
+var cluster *enginetest.Cluster
+
+func TestMain(m *testing.M) {
+	c, err := enginetest.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	cluster = c
+	code := m.Run()
+	c.Stop()
+	os.Exit(code)
+}
+
+func stream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func queue() jetstream.StreamConfig {
+	return jetstream.StreamConfig{Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3, AllowDirect: true}
+}
+
+// filled returns a new project with one stored message in stream q_1.
+func filled(t testing.TB, c *enginetest.Cluster, body string) (tenancy.Project, jetstream.JetStream) {
+	t.Helper()
+	p := enginetest.NewProject()
+	js := stream(t, c.Conn(t, p.ID))
+	if _, err := js.CreateStream(t.Context(), queue()); err != nil {
+		t.Fatalf("create stream: %v", err)
+	}
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte(body)); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	return p, js
+}
+
+// stored returns the bodies in stream q_1, read from its leader.
+func stored(ctx context.Context, js jetstream.JetStream) ([]string, error) {
+	s, err := js.Stream(ctx, "q_1")
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	state := s.CachedInfo().State
+	for seq := state.FirstSeq; state.Msgs > 0 && seq <= state.LastSeq; seq++ {
+		m, err := s.GetMsg(ctx, seq)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, string(m.Data))
+	}
+	return out, nil
+}

@@ -1,0 +1,126 @@
+package accounts_test
+
+import (
+	"errors"
+	"testing"
+
+	"dms/deploy/engine/enginetest"
+	"dms/tenancy"
+	"dms/tenancy/accounts"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestProvisioningTwiceKeepsConnectionsAndData(t *testing.T) {
+	p, js := filled(t, cluster, "hello")
+	before := js.Conn().Stats().Reconnects
+	for range 3 {
+		if err := cluster.AccountsVia(1).Provision(t.Context(), p); err != nil {
+			t.Fatalf("provision: %v", err)
+		}
+	}
+	got, err := stored(t.Context(), js)
+	if diff := cmp.Diff([]string{"hello"}, got); diff != "" || err != nil {
+		t.Errorf("stored (-want +got): %s %v", diff, err)
+	}
+	if after := js.Conn().Stats().Reconnects; after != before {
+		t.Errorf("the connection was made again %d times", after-before)
+	}
+}
+
+func TestAnAbsentProjectIsNotConnected(t *testing.T) {
+	p := enginetest.NewProject()
+	if _, err := cluster.Accounts().Connect(t.Context(), p.ID); !errors.Is(err, tenancy.ErrNoProject) {
+		t.Errorf("got error %v, want %v", err, tenancy.ErrNoProject)
+	}
+	if exists, err := cluster.Accounts().Exists(t.Context(), p.ID); err != nil || exists {
+		t.Errorf("exists: got %v, %v, want false", exists, err)
+	}
+}
+
+func TestAMalformedProjectIDIsRefused(t *testing.T) {
+	for _, id := range []tenancy.ProjectID{"", "x", "Control", "0123456789ABCDEF0123456789ABCDEF", "../etc"} {
+		p := tenancy.Project{ID: id, Limits: tenancy.DefaultLimits()}
+		if err := cluster.Accounts().Provision(t.Context(), p); !errors.Is(err, tenancy.ErrBadProjectID) {
+			t.Errorf("provision %q: got error %v, want %v", id, err, tenancy.ErrBadProjectID)
+		}
+		if _, err := cluster.Accounts().Connect(t.Context(), id); !errors.Is(err, tenancy.ErrBadProjectID) {
+			t.Errorf("connect %q: got error %v, want %v", id, err, tenancy.ErrBadProjectID)
+		}
+	}
+}
+
+func TestTheControlAccountStoresLikeAProject(t *testing.T) {
+	js := stream(t, cluster.Conn(t, accounts.Control))
+	if _, err := js.CreateOrUpdateStream(t.Context(), queue()); err != nil {
+		t.Errorf("create stream: %v", err)
+	}
+}
+
+func TestAccountsSurviveARestartOfAllMembers(t *testing.T) {
+	c := enginetest.Start(t)
+	p, js := filled(t, c, "hello")
+	c.WaitReady(t)
+	for i := range 3 {
+		c.Kill(i)
+	}
+	for i := range 3 {
+		if err := c.Trio().Restart(i); err != nil {
+			t.Fatalf("restart member %d: %v", i, err)
+		}
+	}
+	c.WaitReady(t)
+	// The old connections come back by themselves, and a new one needs no provisioning.
+	fresh, err := c.AccountsVia(2).Connect(t.Context(), p.ID)
+	if err != nil {
+		t.Fatalf("connect after the restart: %v", err)
+	}
+	t.Cleanup(fresh.Close)
+	for name, js := range map[string]jetstream.JetStream{"old": js, "new": stream(t, fresh)} {
+		enginetest.Wait(t, func() string {
+			got, err := stored(t.Context(), js)
+			if err != nil {
+				return name + " connection: " + err.Error()
+			}
+			return cmp.Diff([]string{"hello"}, got)
+		})
+	}
+}
+
+func TestProvisioningWithAMemberDownConverges(t *testing.T) {
+	c := enginetest.Start(t)
+	c.Kill(2)
+	p := enginetest.NewProject()
+	js := stream(t, c.ConnVia(t, 0, p.ID))
+	enginetest.Wait(t, func() string { // the lead of the cluster may have to move first
+		if _, err := js.CreateOrUpdateStream(t.Context(), queue()); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello")); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	c.Restart(t, 2)
+	nc, err := c.AccountsVia(2).Connect(t.Context(), p.ID)
+	if err != nil {
+		t.Fatalf("connect through the member that was down: %v", err)
+	}
+	t.Cleanup(nc.Close)
+	c.WaitReady(t) // also means that the member has caught up with the stream
+	got, err := stored(t.Context(), stream(t, nc))
+	if diff := cmp.Diff([]string{"hello"}, got); diff != "" || err != nil {
+		t.Errorf("stored (-want +got): %s %v", diff, err)
+	}
+}
+
+func TestProvisioningWithoutAMajorityIsRefused(t *testing.T) {
+	c := enginetest.Start(t)
+	c.Kill(1)
+	c.Kill(2)
+	err := c.Accounts().Provision(t.Context(), enginetest.NewProject())
+	if !errors.Is(err, accounts.ErrUnavailable) {
+		t.Errorf("got error %v, want %v", err, accounts.ErrUnavailable)
+	}
+}
