@@ -38,9 +38,8 @@ func (c *credentials) Issue(id tenancy.Identity, notAfter time.Time) (string, ti
 	return c.sealer.Seal(id, notAfter)
 }
 
-// newCredentials asks no provider anything: each is asked when its first token comes.
-// The caller closes the providers.
-func newCredentials(set *keys.Set, providers []IdentityProvider, log *slog.Logger) (*credentials, error) {
+// NewSealer returns what seals and opens the service's own tokens.
+func NewSealer(set *keys.Set) (*token.Sealer, error) {
 	sealing, err := set.Sealing("token")
 	if err != nil {
 		return nil, err
@@ -52,6 +51,16 @@ func newCredentials(set *keys.Set, providers []IdentityProvider, log *slog.Logge
 	sealer, err := token.New(secrets, nil)
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	return sealer, nil
+}
+
+// newCredentials asks no provider anything: each is asked when its first token comes.
+// The caller closes the providers.
+func newCredentials(set *keys.Set, providers []IdentityProvider, log *slog.Logger) (*credentials, error) {
+	sealer, err := NewSealer(set)
+	if err != nil {
+		return nil, err
 	}
 	verifiers, err := newProviders(providers, log)
 	if err != nil {

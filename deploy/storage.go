@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"dms/deploy/engine"
@@ -36,7 +37,7 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 		}
 	}
 	m, err := engine.Start(engine.Options{
-		Name: c.Node, Dir: c.DataFolder, Keys: set,
+		Name: c.Node, Dir: filepath.Join(c.DataFolder, "member"), Keys: set,
 		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
 		MaxStore: int64(c.Disk.Limit), Log: log,
 	})
