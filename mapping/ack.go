@@ -1,0 +1,236 @@
+package mapping
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"dms/mapping/dms"
+)
+
+// Acknowledge settles deliveries in their order, up to the first that is failed or
+// out of order; that one and all after it go back to the group, the first of them
+// charged with a failure if the caller failed it. A handle that is not good makes
+// the whole call fail, without any effect. The settled ones are on disk on a quorum.
+func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kind, acks []dms.Ack) (settled int, err error) {
+	s, release, err := b.session(ctx, ref.Project)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	q, err := s.queue(ctx, ref.Queue)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := s.group(ctx, q, ref.Group); err != nil {
+		return 0, err
+	}
+	if len(acks) == 0 {
+		return 0, nil
+	}
+	receipts, err := b.openAll(ref, kind, acks, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	if kind == dms.Dead || q.Mode == dms.FIFO {
+		return s.reader(q, ref, kind).acknowledge(ctx, receipts, acks)
+	}
+	if err := s.refuseFailed(ctx, ref, receipts); err != nil {
+		return 0, err
+	}
+	n := inOrder(receipts, acks)
+	// The settled ones first: if that is cut short, the caller can repeat the call.
+	if err := s.settle(ctx, ref, receipts[:n]); err != nil {
+		return 0, toError(err)
+	}
+	if back := receipts[n:]; len(back) > 0 {
+		if err := s.noteFailed(ctx, ref, back); err != nil {
+			return 0, toError(err)
+		}
+		s.returnFailed(ctx, q, ref, back, !acks[n].Success)
+	}
+	return n, nil
+}
+
+// openAll opens all handles and refuses the first that is not good for this call.
+func (b *Broker) openAll(ref dms.GroupRef, kind dms.Kind, acks []dms.Ack, now time.Time) ([]receipt, error) {
+	receipts := make([]receipt, len(acks))
+	for i, a := range acks {
+		r, err := b.sealer.open(ref.Project, a.Handle)
+		switch {
+		case err != nil:
+			return nil, dms.Wrap(dms.HandleInvalid, err)
+		case r.ref != ref:
+			return nil, dms.Errorf(dms.HandleOfOther, "the handler belongs to another queue or consumer group")
+		case r.kind != kind:
+			return nil, dms.Errorf(dms.HandleOfOtherKind, "a handler of a message cannot acknowledge a dead letter, nor the reverse")
+		case !now.Before(r.deadline):
+			return nil, dms.Errorf(dms.HandleInvalid, "the handler has expired")
+		}
+		for _, before := range receipts[:i] {
+			if before.batch == r.batch && before.place == r.place {
+				return nil, dms.Errorf(dms.HandleInvalid, "the handler is given twice")
+			}
+		}
+		receipts[i] = r
+	}
+	return receipts, nil
+}
+
+// inOrder is how many acknowledgements from the front succeed: until the first
+// failed one, and within each consumed batch without a gap or a step back.
+func inOrder(receipts []receipt, acks []dms.Ack) int {
+	next := make(map[[16]byte]byte, 1)
+	for i, r := range receipts {
+		if !acks[i].Success {
+			return i
+		}
+		if want, ok := next[r.batch]; ok && r.place != want {
+			return i
+		}
+		next[r.batch] = r.place + 1
+	}
+	return len(receipts)
+}
+
+// failedPlaces are the deliveries of one batch that were failed, as bits.
+type failedPlaces struct {
+	Places uint16 `json:"places"`
+}
+
+// refuseFailed refuses handles whose delivery was failed before, on any node. A
+// delivery that was acknowledged may be acknowledged again: the log takes it as the
+// same acknowledgement, so that a client whose answer was lost can ask again.
+func (s *session) refuseFailed(ctx context.Context, ref dms.GroupRef, receipts []receipt) error {
+	for _, batch := range batchesOf(receipts) {
+		places, err := s.failedIn(ctx, ref, batch[0])
+		if err != nil {
+			return toError(err)
+		}
+		for _, r := range batch {
+			if places&(1<<r.place) != 0 {
+				return dms.Errorf(dms.HandleInvalid, "the handler has been used")
+			}
+		}
+	}
+	return nil
+}
+
+// failedIn returns the failed places of the receipt's batch. The only node knows its
+// own batches; among several the record is asked.
+func (s *session) failedIn(ctx context.Context, ref dms.GroupRef, r receipt) (uint16, error) {
+	if s.b.nodes == 1 && r.node == s.b.node {
+		return s.failures.of(r.batch), nil
+	}
+	places, _, err := s.failedRecord(ctx, failedKey(ref, r.batchKey()))
+	return places, err
+}
+
+func (s *session) failedRecord(ctx context.Context, key string) (places uint16, revision uint64, err error) {
+	value, revision, err := s.ctl.get(ctx, key)
+	if err != nil || revision == 0 {
+		return 0, revision, err
+	}
+	var f failedPlaces
+	err = json.Unmarshal(value, &f)
+	return f.Places, revision, err
+}
+
+// noteFailed writes down, before they are returned, that these deliveries are failed,
+// for as long as their handles could be used.
+func (s *session) noteFailed(ctx context.Context, ref dms.GroupRef, back []receipt) error {
+	for _, batch := range batchesOf(back) {
+		var places uint16
+		for _, r := range batch {
+			places |= 1 << r.place
+		}
+		key := failedKey(ref, batch[0].batchKey())
+		for {
+			known, revision, err := s.failedRecord(ctx, key)
+			if err != nil {
+				return err
+			}
+			ttl := time.Until(batch[0].deadline) + 10*time.Second
+			_, err = s.ctl.put(ctx, key, mustJSON(failedPlaces{Places: known | places}), revision, ttl)
+			if errors.Is(err, errConflict) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			s.failures.note(batch[0].batch, known|places, batch[0].deadline)
+			break
+		}
+	}
+	return nil
+}
+
+// returnFailed sends deliveries back to the group. All but a first one that the
+// caller failed are not charged, and that is on record before the log counts on.
+func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, back []receipt, charge bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
+	defer cancel()
+	var buried <-chan struct{}
+	for i, r := range back {
+		charged := charge && i == 0
+		if !charged {
+			if err := s.uncharge(ctx, q, ref, r.seq); err != nil {
+				s.log.LogAttrs(ctx, slog.LevelWarn, "a returned delivery will count as a failure", slog.Any("err", err))
+			}
+		} else if q.DeadLetters() && s.isLast(ctx, q, ref, r) {
+			done, stop := s.awaitBurial(ref, r.seq)
+			defer stop()
+			buried = done
+		}
+		if err := s.nak(ref, uint64(r.deliveries), r.seq, r.consumerSeq); err != nil {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
+		}
+	}
+	if buried != nil {
+		s.buryNow(ctx, q, ref, buried)
+	}
+}
+
+// isLast reports whether one more failure makes the message a dead letter.
+func (s *session) isLast(ctx context.Context, q *queue, ref dms.GroupRef, r receipt) bool {
+	if uint64(r.deliveries) < uint64(q.MaxConsumeCount) {
+		return false
+	}
+	uncharged, _, err := s.uncharged(ctx, unchargedKey(ref, r.seq))
+	return err == nil && uint64(r.deliveries)-uncharged >= uint64(q.MaxConsumeCount)
+}
+
+// burialFor is how long the answer to a failure waits for the dead letter it causes.
+const burialFor = time.Second
+
+// buryNow lets the log deliver the message once more, to this node, which makes it a
+// dead letter. Only a message that is still outstanding is delivered, so one that was
+// settled cannot die.
+func (s *session) buryNow(ctx context.Context, q *queue, ref dms.GroupRef, buried <-chan struct{}) {
+	s.sweep(q, ref)
+	timer := time.NewTimer(burialFor)
+	defer timer.Stop()
+	select {
+	case <-buried:
+	case <-timer.C:
+		s.sweepAt(q, ref, time.Now())
+	case <-ctx.Done():
+	}
+}
+
+// batchesOf groups receipts by the consume call they came from, in order.
+func batchesOf(receipts []receipt) [][]receipt {
+	var batches [][]receipt
+	for _, r := range receipts {
+		i := slices.IndexFunc(batches, func(b []receipt) bool { return b[0].batch == r.batch })
+		if i < 0 {
+			batches = append(batches, []receipt{r})
+		} else {
+			batches[i] = append(batches[i], r)
+		}
+	}
+	return batches
+}

@@ -1,0 +1,84 @@
+package mapping
+
+import (
+	"slices"
+	"time"
+)
+
+// cursor is how far a group has come in a store it must read in order: a FIFO queue,
+// or its dead letters. It is one record, changed by compare-and-set; whoever changes
+// it first decides, on whichever node.
+//
+// While a lease is live nobody else gets a message. The lease names the deliveries
+// that are outstanding, in order; acknowledging takes them from the front.
+type cursor struct {
+	Floor    uint64 `json:"floor"`              // everything up to here is settled
+	Head     uint64 `json:"head,omitempty"`     // the message Failures speaks of
+	Failures int    `json:"failures,omitempty"` // how often Head was failed or timed out
+	Lease    *lease `json:"lease,omitempty"`
+}
+
+type lease struct {
+	Batch   string        `json:"batch"` // random; the handles carry it
+	Node    string        `json:"node"`  // the run of the node that granted it
+	AckWait time.Duration `json:"ack_wait"`
+	Seqs    []uint64      `json:"seqs"` // outstanding, ascending
+}
+
+func (c cursor) clone() cursor {
+	if c.Lease != nil {
+		l := *c.Lease
+		l.Seqs = slices.Clone(l.Seqs)
+		c.Lease = &l
+	}
+	return c
+}
+
+// failuresOf is how often the message has failed so far.
+func (c cursor) failuresOf(seq uint64) int {
+	if c.Head != seq {
+		return 0
+	}
+	return c.Failures
+}
+
+// grant starts a lease. What lies between the floor and its first message has been
+// found to be expired or not meant for the group.
+func (c *cursor) grant(l lease) {
+	c.Lease = &l
+	c.Failures = c.failuresOf(l.Seqs[0])
+	c.Head = l.Seqs[0]
+	c.Floor = l.Seqs[0] - 1
+}
+
+// settle takes the first n outstanding deliveries of the lease as done.
+func (c *cursor) settle(n int) {
+	if n == 0 {
+		return
+	}
+	c.Floor = c.Lease.Seqs[n-1]
+	c.Head, c.Failures = 0, 0
+	if n == len(c.Lease.Seqs) {
+		c.Lease = nil
+		return
+	}
+	c.Lease.Seqs = c.Lease.Seqs[n:]
+}
+
+// fail ends the lease and charges a failure to its first outstanding message. It is
+// what an explicit failure and a timeout have in common.
+func (c *cursor) fail() {
+	head := c.Lease.Seqs[0]
+	c.Failures = c.failuresOf(head) + 1
+	c.Head = head
+	c.Lease = nil
+}
+
+// release ends the lease and charges nobody.
+func (c *cursor) release() { c.Lease = nil }
+
+// bury settles the message whose failures are used up, once it is a dead letter.
+func (c *cursor) bury() {
+	c.Floor = c.Head
+	c.Head, c.Failures = 0, 0
+}

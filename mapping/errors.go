@@ -1,0 +1,146 @@
+package mapping
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"dms/mapping/dms"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The log's error codes this package acts on.
+const (
+	codeAccountFull     = 10002
+	codeUnavailable     = 10008
+	codeNotLeader       = 10009
+	codeNoConsumer      = 10014
+	codeServerFull      = 10023
+	codeTooManyStreams  = 10027
+	codeNoMessage       = 10037
+	codeStorageFull     = 10047
+	codeNameTaken       = 10058
+	codeNoStream        = 10059
+	codeSubjectsOverlap = 10065
+	codeWrongSequence   = 10071
+	codeStoreFailed     = 10077
+	codeDuplicateInWork = 10158
+	codeWrongSequence2  = 10164
+	codeTooManyRequests = 10167
+	codeBatchIncomplete = 10176
+	codeBatchDuplicate  = 10201
+	codeBatchesInFlight = 10210
+)
+
+// toError gives an error of the log its meaning. It is the only place that does.
+func toError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if own, ok := errors.AsType[*dms.Error](err); ok {
+		return own
+	}
+	switch code(err) {
+	case codeAccountFull:
+		return dms.Wrap(dms.QuotaExceeded, err)
+	case codeTooManyStreams:
+		return dms.Wrap(dms.QuotaExceeded, err)
+	case codeNoStream:
+		return dms.Wrap(dms.QueueNotFound, err)
+	case codeNoConsumer:
+		return dms.Wrap(dms.GroupNotFound, err)
+	case codeSubjectsOverlap, codeNameTaken:
+		return dms.Wrap(dms.QueueExists, err)
+	case codeServerFull, codeStorageFull, codeStoreFailed:
+		return dms.Wrap(dms.Unavailable, err)
+	}
+	if errors.Is(err, context.Canceled) || transient(err) {
+		return dms.Wrap(dms.Unavailable, err)
+	}
+	return dms.Wrap(dms.Internal, err)
+}
+
+// code is the log's own error number, or 0.
+func code(err error) jetstream.ErrorCode {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.ErrorCode
+	}
+	return 0
+}
+
+// transient reports whether the same request may succeed in a moment: a leader is
+// being elected, a reply was lost, or the log asks for patience.
+func transient(err error) bool {
+	switch code(err) {
+	case codeUnavailable, codeNotLeader, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
+		return true
+	case 0:
+		return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+			errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+			errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting) ||
+			errors.Is(err, nats.ErrReconnectBufExceeded)
+	}
+	return false
+}
+
+// has reports whether the error has the code, whatever it says besides.
+func has(err error, c dms.Code) bool {
+	own, ok := errors.AsType[*dms.Error](err)
+	return ok && own.Code == c
+}
+
+func wrongSequence(err error) bool {
+	c := code(err)
+	return c == codeWrongSequence || c == codeWrongSequence2
+}
+
+// How long a request is held while its stream has no leader. An election takes 4 to
+// 9 s and cannot be made shorter; what is held is answered late instead of wrongly.
+const (
+	holdFor     = 12 * time.Second
+	attemptFor  = 3 * time.Second
+	firstPause  = 20 * time.Millisecond
+	longestStop = 400 * time.Millisecond
+)
+
+// hold calls f until it succeeds, fails for good, or holdFor has passed. f must be
+// safe to repeat: what it stores carries the same id every time.
+func hold(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, holdFor)
+	defer cancel()
+	pause := firstPause
+	for {
+		attempt, done := context.WithTimeout(ctx, attemptFor)
+		err := f(attempt)
+		done()
+		if err == nil || !transient(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return dms.Wrap(dms.Unavailable, err)
+		case <-time.After(pause):
+			pause = min(2*pause, longestStop)
+		}
+	}
+}
+
+// reply decodes a JSON answer of the log; an error in it is returned as such.
+func reply(m *nats.Msg, into any) error {
+	var failed struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &failed); err != nil {
+		return err
+	}
+	if failed.Error != nil {
+		return failed.Error
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(m.Data, into)
+}

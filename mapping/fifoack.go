@@ -1,0 +1,94 @@
+package mapping
+
+import (
+	"context"
+	"time"
+
+	"dms/mapping/dms"
+)
+
+// acknowledge settles deliveries of the lease from the front. A failure ends the
+// lease: the failed message comes next, and is charged with it.
+func (r *reader) acknowledge(ctx context.Context, receipts []receipt, acks []dms.Ack) (int, error) {
+	var did outcome
+	c, err := r.update(ctx, func(c *cursor) (change bool, err error) {
+		if did, err = r.apply(ctx, c, receipts, acks); err != nil {
+			return false, err
+		}
+		return did.taken > 0 || did.ended, nil
+	})
+	if err != nil {
+		return 0, toError(err)
+	}
+	if did.ended && r.limited() && c.Failures >= r.q.MaxConsumeCount {
+		// The dead letter is written before the answer, unless a poll is at it.
+		r.sweep(ctx)
+		r.s.sweepAt(r.q, r.ref, time.Now().Add(leaseGrace))
+	}
+	return did.settled, nil
+}
+
+// outcome is what a request did to the cursor.
+type outcome struct {
+	settled int  // deliveries from the front that are done, now or before
+	taken   int  // of these, the ones that were outstanding
+	ended   bool // the lease ended before all of it was settled
+}
+
+// apply changes the cursor as the acknowledgements say. Deliveries that are settled
+// already count as settled again, so that a lost answer can be asked for again; those
+// of a lease that has ended otherwise are refused, and then nothing is changed.
+func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks []dms.Ack) (outcome, error) {
+	for i, rc := range receipts {
+		if rc.seq > c.Floor {
+			if c.Lease == nil || c.Lease.Batch != rc.batchKey() {
+				return outcome{}, dms.Errorf(dms.HandleInvalid, "the handler has been used, or its delivery has ended")
+			}
+			continue
+		}
+		failed, err := r.s.failedIn(ctx, r.ref, rc)
+		if err != nil {
+			return outcome{}, err
+		}
+		if failed&(1<<rc.place) != 0 || !acks[i].Success {
+			return outcome{}, dms.Errorf(dms.HandleInvalid, "the handler has been used")
+		}
+	}
+	var did outcome
+	for i, rc := range receipts {
+		if rc.seq > c.Floor {
+			if !acks[i].Success || did.taken == len(c.Lease.Seqs) || c.Lease.Seqs[did.taken] != rc.seq {
+				did.ended = true
+				break
+			}
+			did.taken++
+		}
+		did.settled++
+	}
+	if did.ended {
+		if err := r.noteEnded(ctx, c.Lease, did.taken, receipts[did.settled]); err != nil {
+			return outcome{}, err
+		}
+	}
+	c.settle(did.taken)
+	switch {
+	case did.ended && acks[did.settled].Success:
+		c.release() // out of order: nobody failed
+	case did.ended:
+		c.fail()
+	}
+	return did, nil
+}
+
+// noteEnded writes down that the rest of the lease is not settled by it, for as long
+// as its handles could be used.
+func (r *reader) noteEnded(ctx context.Context, l *lease, taken int, one receipt) error {
+	first := int(one.size) - len(l.Seqs) // the place of the first outstanding delivery
+	rest := make([]receipt, 0, len(l.Seqs)-taken)
+	for place := first + taken; place < int(one.size); place++ {
+		rc := one
+		rc.place = byte(place)
+		rest = append(rest, rc)
+	}
+	return r.s.noteFailed(ctx, r.ref, rest)
+}

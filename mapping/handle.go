@@ -1,0 +1,149 @@
+package mapping
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"dms/mapping/dms"
+	"dms/tenancy"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// A handle is a sealed record of one delivery. Any node can open it, nobody can make
+// or change one, and it is worth nothing in another project, whose id is authenticated
+// with it. The first byte is the version, the second the id of the key:
+//
+//	version 1 | key id | nonce 24 | sealed: queue 16, group 16, kind 1, place 1,
+//	size 1, batch 16, node 8, deliveries 4, sequence 8, consumer sequence 8, deadline 8
+//
+// base64url without padding and strictly decoded, so that one delivery has one handle.
+const (
+	handleVersion = 1
+	receiptSize   = 16 + 16 + 1 + 1 + 1 + 16 + 8 + 4 + 8 + 8 + 8
+)
+
+// SealingKey is one key for handles. Keys are shared by all nodes.
+type SealingKey struct {
+	ID  byte
+	Key [32]byte
+}
+
+// receipt is what a handle says.
+type receipt struct {
+	ref         dms.GroupRef
+	kind        dms.Kind
+	batch       [16]byte // the consume call, or the lease of a cursor
+	place, size byte     // position in the batch, from 0, and number of its deliveries
+	node        [8]byte  // the run of the node that handed it out
+	deliveries  uint32
+	seq         uint64 // in the store it was read from
+	consumerSeq uint64 // only for consumers, not for cursors
+	deadline    time.Time
+}
+
+func (r receipt) batchKey() string { return hex.EncodeToString(r.batch[:]) }
+
+// sealer seals with its first key and opens with all.
+type sealer struct {
+	first byte
+	aeads map[byte]cipher.AEAD
+}
+
+func newSealer(keys []SealingKey) (*sealer, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("no sealing key")
+	}
+	s := &sealer{first: keys[0].ID, aeads: make(map[byte]cipher.AEAD, len(keys))}
+	for _, k := range keys {
+		aead, err := chacha20poly1305.NewX(k.Key[:])
+		if err != nil {
+			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
+		}
+		if _, twice := s.aeads[k.ID]; twice {
+			return nil, fmt.Errorf("sealing key %d is given twice", k.ID)
+		}
+		s.aeads[k.ID] = aead
+	}
+	return s, nil
+}
+
+var handleEncoding = base64.RawURLEncoding.Strict()
+
+func (s *sealer) seal(r receipt) dms.Handle {
+	aead := s.aeads[s.first]
+	const head = 2 + chacha20poly1305.NonceSizeX
+	b := make([]byte, head, head+receiptSize+aead.Overhead())
+	b[0], b[1] = handleVersion, s.first
+	rand.Read(b[2:head])
+	var plain [receiptSize]byte
+	r.put(plain[:0])
+	b = aead.Seal(b, b[2:head], plain[:], r.additional(b[:2]))
+	return dms.Handle(handleEncoding.EncodeToString(b))
+}
+
+// additional binds the handle to its project and its own first bytes.
+func (r receipt) additional(head []byte) []byte {
+	return append([]byte(r.ref.Project), head...)
+}
+
+func (r receipt) put(b []byte) {
+	b = appendHex(b, queueKey(r.ref.Queue))
+	b = appendHex(b, groupKey(r.ref.Group))
+	b = append(b, byte(r.kind), r.place, r.size)
+	b = append(b, r.batch[:]...)
+	b = append(b, r.node[:]...)
+	b = binary.BigEndian.AppendUint32(b, r.deliveries)
+	b = binary.BigEndian.AppendUint64(b, r.seq)
+	b = binary.BigEndian.AppendUint64(b, r.consumerSeq)
+	binary.BigEndian.AppendUint64(b, uint64(r.deadline.UnixMilli()))
+}
+
+func appendHex(b []byte, s string) []byte {
+	var raw [16]byte
+	if n, err := hex.Decode(raw[:], []byte(s)); err != nil || n != len(raw) {
+		panic("mapping: an id of our own is not a UUID")
+	}
+	return append(b, raw[:]...)
+}
+
+var errHandle = errors.New("not a handle of this project")
+
+// open returns what the handle says, or errHandle for anything that seal did not
+// make for this project. It does not judge deadline, queue or group.
+func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) {
+	const head = 2 + chacha20poly1305.NonceSizeX
+	const whole = head + receiptSize + chacha20poly1305.Overhead
+	if len(h) != handleEncoding.EncodedLen(whole) {
+		return receipt{}, errHandle
+	}
+	b, err := handleEncoding.DecodeString(string(h))
+	if err != nil || b[0] != handleVersion {
+		return receipt{}, errHandle
+	}
+	aead, ok := s.aeads[b[1]]
+	if !ok {
+		return receipt{}, errHandle
+	}
+	r := receipt{ref: dms.GroupRef{QueueRef: dms.QueueRef{Project: project}}}
+	p, err := aead.Open(nil, b[2:head], b[head:], r.additional(b[:2]))
+	if err != nil {
+		return receipt{}, errHandle
+	}
+	r.ref.Queue = dms.QueueID(hyphenate(hex.EncodeToString(p[:16])))
+	r.ref.Group = dms.GroupID("g-" + hyphenate(hex.EncodeToString(p[16:32])))
+	r.kind, r.place, r.size = dms.Kind(p[32]), p[33], p[34]
+	copy(r.batch[:], p[35:51])
+	copy(r.node[:], p[51:59])
+	r.deliveries = binary.BigEndian.Uint32(p[59:63])
+	r.seq = binary.BigEndian.Uint64(p[63:71])
+	r.consumerSeq = binary.BigEndian.Uint64(p[71:79])
+	r.deadline = time.UnixMilli(int64(binary.BigEndian.Uint64(p[79:87])))
+	return r, nil
+}

@@ -1,0 +1,154 @@
+package mapping
+
+import (
+	"context"
+	"time"
+
+	"dms/mapping/dms"
+)
+
+// sweepEvery is how often a group is looked at again while deliveries of it that may
+// be the last are outstanding.
+const sweepEvery = 5 * time.Second
+
+// sweepPlan is when a group is to be looked at: from the first of the times asked
+// for to the last.
+type sweepPlan struct{ until time.Time }
+
+// sweepAt looks for dead letters of the group at the given time, in case nobody
+// consumes then. A poll finds them too, and a restarted node looks at all groups.
+func (s *session) sweepAt(q *queue, ref dms.GroupRef, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if plan, ok := s.sweeps[ref]; ok {
+		plan.until = later(plan.until, at)
+		return
+	}
+	plan := &sweepPlan{until: at}
+	s.sweeps[ref] = plan
+	s.spawn(func() {
+		next := at
+		for {
+			timer := time.NewTimer(time.Until(next))
+			select {
+			case <-timer.C:
+			case <-s.base.Done():
+				timer.Stop()
+				return
+			}
+			s.sweep(q, ref)
+			s.mu.Lock()
+			over := !time.Now().Before(plan.until)
+			next = earlier(plan.until, time.Now().Add(sweepEvery))
+			if over {
+				delete(s.sweeps, ref)
+			}
+			s.mu.Unlock()
+			if over {
+				return
+			}
+		}
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// sweep lets the log deliver what has timed out for the last time, and buries it.
+// Redeliveries come first, so a delivery that is not one ends the sweep.
+func (s *session) sweep(q *queue, ref dms.GroupRef) {
+	ctx, cancel := context.WithTimeout(s.base, engineAckWait)
+	defer cancel()
+	if q.Mode == dms.FIFO {
+		s.reader(q, ref, dms.Live).sweep(ctx)
+		return
+	}
+	g, err := s.group(ctx, q, ref.Group)
+	if err != nil || !g.Used {
+		return
+	}
+	s.dispatcher(q, ref, g).sweep()
+}
+
+// sweep places a pull of one that does not wait, unless a pull is on its way anyway.
+func (d *dispatcher) sweep() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pull != nil || d.ended || d.s.base.Err() != nil {
+		return
+	}
+	p := &pull{started: time.Now(), left: 1, sweep: true}
+	d.place(p, []byte(`{"batch":1,"no_wait":true,"expires":50000000}`))
+	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })
+}
+
+// sweepAll looks at every group once, for what an earlier run may have left.
+func (s *session) sweepAll(ctx context.Context) error {
+	queues, err := s.listQueues(ctx)
+	if err != nil {
+		return err
+	}
+	for _, found := range queues {
+		if !found.DeadLetters() {
+			continue
+		}
+		q, err := s.queue(ctx, found.Ref.Queue)
+		if err != nil {
+			continue // deleted meanwhile
+		}
+		r, err := s.freshRecord(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, g := range r.Groups {
+			ref := dms.GroupRef{QueueRef: found.Ref, Group: g.ID}
+			if g.Used && s.outstanding(ctx, q, ref) {
+				s.sweepUntilSettled(q, ref)
+			}
+		}
+	}
+	return nil
+}
+
+// outstanding reports whether deliveries of the group await acknowledgement.
+func (s *session) outstanding(ctx context.Context, q *queue, ref dms.GroupRef) bool {
+	if q.Mode == dms.FIFO {
+		c, _, err := s.reader(q, ref, dms.Live).load(ctx)
+		return err == nil && c.Lease != nil
+	}
+	info, err := s.consumerInfo(ctx, ref)
+	return err == nil && info.NumAckPending > 0
+}
+
+// sweepUntilSettled sweeps a group again and again until nothing that an earlier run
+// handed out is outstanding, at most for as long as an ack_wait can be.
+func (s *session) sweepUntilSettled(q *queue, ref dms.GroupRef) {
+	s.spawn(func() {
+		tick := time.NewTicker(sweepEvery)
+		defer tick.Stop()
+		for range longestAckWait/sweepEvery + 2 {
+			select {
+			case <-tick.C:
+			case <-s.base.Done():
+				return
+			}
+			s.sweep(q, ref)
+			if !s.outstanding(s.base, q, ref) {
+				return
+			}
+		}
+	})
+}
+
+const longestAckWait = 300 * time.Second
