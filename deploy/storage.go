@@ -63,6 +63,11 @@ func maxStore(m *engine.Member) (int64, error) {
 type threeMembers struct{ *engine.Trio }
 
 func startThree(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
+	// Three members that start together complain of each other until all listen. That
+	// one of them fails is told by Failed, not by the log.
+	if !log.Enabled(context.Background(), slog.LevelInfo) {
+		log = nil
+	}
 	t, err := engine.StartThree(engine.TrioOptions{Dir: c.DataFolder, Keys: set, MaxStore: int64(c.Disk.Limit), Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
