@@ -327,6 +327,15 @@ func (m *Member) healthy() error {
 	if !m.server.JetStreamIsCurrent() {
 		return errors.New("cluster: the member is behind its peers")
 	}
+	// Two members of a new cluster can elect a leader before the third has joined, and
+	// then nothing can be stored in three replicas. Members that are down still count.
+	info, err := m.server.Jsz(nil)
+	if err != nil {
+		return fmt.Errorf("read storage state: %w", err)
+	}
+	if info.Meta == nil || info.Meta.Size < len(m.opts.Routes) {
+		return errors.New("cluster: not all members have joined")
+	}
 	if h := m.server.Healthz(nil); h.Status != "ok" {
 		return fmt.Errorf("replicas: %s", h.Error)
 	}

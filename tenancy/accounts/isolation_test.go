@@ -125,7 +125,8 @@ func leaks(m *nats.Msg) string {
 		Error *struct {
 			Code int `json:"code"`
 		} `json:"error"`
-		Total *int `json:"total"`
+		Total  *int            `json:"total"`
+		Config json.RawMessage `json:"config"` // descriptions have a total, too
 	}
 	if err := json.Unmarshal(m.Data, &r); err != nil {
 		return "an answer that is not a refusal"
@@ -133,7 +134,7 @@ func leaks(m *nats.Msg) string {
 	if r.Error != nil && r.Error.Code >= 400 {
 		return ""
 	}
-	if r.Total != nil && *r.Total == 0 {
+	if r.Total != nil && *r.Total == 0 && r.Config == nil {
 		return ""
 	}
 	return "an answer that is not a refusal"
