@@ -1,0 +1,233 @@
+package mapping
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dms/deploy/engine/enginetest"
+	"dms/mapping/dms"
+	"dms/tenancy"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+)
+
+// shortly is a receive request whose handles are good for a second.
+func shortly(most int) dms.Receive {
+	r := live(most, 20*time.Second)
+	r.AckWait = time.Second
+	return r
+}
+
+func TestAnExpiredHandleIsRefusedAndTheMessageReturns(t *testing.T) {
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		f := newFixture(t, dms.NewQueue{Mode: mode})
+		send(t, f.b, f.queue, "m1", "m2")
+		first := receive(t, f.b, f.group, shortly(10))
+		if d := cmp.Diff([]string{"m1", "m2"}, bodies(first)); d != "" {
+			t.Fatalf("first delivery (-want +got):\n%s", d)
+		}
+		// The poll answers when the log offers the messages again, after their time.
+		second := receive(t, f.b, f.group, live(10, 20*time.Second))
+		if d := cmp.Diff([]string{"m1", "m2"}[:len(second)], bodies(second)); d != "" || len(second) == 0 {
+			t.Fatalf("second delivery (-want +got):\n%s", d)
+		}
+		_, err := f.b.Acknowledge(t.Context(), f.group, dms.Live, acks(first))
+		wantCode(t, err, dms.HandleInvalid)
+		acknowledge(t, f.b, f.group, dms.Live, acks(second), len(second))
+	})
+}
+
+func TestTimeoutsEndAsADeadLetterThoughNobodyConsumes(t *testing.T) {
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
+		send(t, f.b, f.queue, "m1")
+		receive(t, f.b, f.group, shortly(1))
+		got := receive(t, f.b, f.group, dead(10, 30*time.Second))
+		if d := cmp.Diff([]string{"m1"}, bodies(got)); d != "" {
+			t.Fatalf("dead letters (-want +got):\n%s", d)
+		}
+		want := dms.Counters{Produced: 1, Consumed: 1, DeadProduced: 1, DeadAvailable: 1}
+		enginetest.Wait(t, func() string {
+			return cmp.Diff(want, counters(t, f.b, f.group))
+		})
+	})
+}
+
+func TestABatchIsNoLargerThanADeliveryMayBe(t *testing.T) {
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
+		half := strings.Repeat("x", 300_000)
+		send(t, f.b, f.queue, half+"1")
+		send(t, f.b, f.queue, half+"2")
+		send(t, f.b, f.queue, half+"3")
+		seen := 0
+		for seen < 3 {
+			ds := receive(t, f.b, f.group, live(10, 10*time.Second))
+			if len(ds) != 1 {
+				t.Fatalf("a batch of %d messages of 300 kB", len(ds))
+			}
+			acknowledge(t, f.b, f.group, dms.Live, acks(ds), 1)
+			seen++
+		}
+		if c := counters(t, f.b, f.group); c.DeadProduced != 0 {
+			t.Errorf("a message that did not fit was charged: %+v", c)
+		}
+	})
+}
+
+func TestSendsSurviveLeaderChanges(t *testing.T) {
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		f := newFixture(t, dms.NewQueue{Mode: mode})
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(300 * time.Millisecond):
+					cluster.StepDown(t, f.p.ID, streamName(f.queue.Queue))
+				}
+			}
+		})
+		var want []string
+		for i := range 40 {
+			var batch []string
+			for j := range 5 {
+				batch = append(batch, fmt.Sprintf("m%03d", 5*i+j))
+			}
+			send(t, f.b, f.queue, batch...)
+			want = append(want, batch...)
+		}
+		close(stop)
+		wg.Wait()
+		seen := make(map[string]bool)
+		var order []string
+		for len(seen) < len(want) {
+			ds := receive(t, f.b, f.group, live(10, 15*time.Second))
+			if len(ds) == 0 {
+				t.Fatalf("%d of %d messages arrived", len(seen), len(want))
+			}
+			for _, body := range bodies(ds) {
+				if seen[body] && mode == dms.FIFO {
+					t.Errorf("%s came twice", body)
+				}
+				seen[body] = true
+				order = append(order, body)
+			}
+			acknowledge(t, f.b, f.group, dms.Live, acks(ds), len(ds))
+		}
+		if mode == dms.FIFO {
+			if d := cmp.Diff(want, order); d != "" {
+				t.Errorf("order (-want +got):\n%s", d)
+			}
+		}
+		if c := counters(t, f.b, f.group); c.Produced != int64(len(want)) {
+			t.Errorf("%d messages are stored, want %d", c.Produced, len(want))
+		}
+	})
+}
+
+func TestAFullProjectRefusesSendsAndStillConsumes(t *testing.T) {
+	p := enginetest.NewProject()
+	p.Limits.StoredBytes = 2 << 20
+	if err := cluster.Accounts().Provision(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	b := newBroker(t, p, 0, 1)
+	queue, group := newQueue(t, b, p, dms.NewQueue{Mode: dms.FIFO, MaxConsumeCount: 1})
+	big := strings.Repeat("x", 200_000)
+	stored := 0
+	for range 100 {
+		_, err := b.Send(t.Context(), queue, dms.Send{Messages: []dms.Message{{Payload: payload(big)}}})
+		if has(err, dms.QuotaExceeded) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored++
+	}
+	if stored < 5 || stored > 10 {
+		t.Errorf("%d messages of 200 kB fitted in 2 MiB", stored)
+	}
+	ds := receiveExactly(t, b, group, 2)
+	acknowledge(t, b, group, dms.Live, acks(ds, true, false), 1) // and a dead letter is written
+	if got := receive(t, b, group, dead(1, 5*time.Second)); len(got) != 1 {
+		t.Errorf("%d dead letters, want 1", len(got))
+	}
+}
+
+func TestASetOfLabelsTooManyIsRefused(t *testing.T) {
+	f := newFixture(t, dms.NewQueue{})
+	for i := 0; i < maxLabelSets; i += 10 {
+		var req dms.Send
+		for j := range 10 {
+			req.Messages = append(req.Messages, dms.Message{Payload: payload("m"), Labels: []string{fmt.Sprintf("l%d", i+j)}})
+		}
+		if _, err := f.b.Send(t.Context(), f.queue, req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := func(label string) error {
+		_, err := f.b.Send(t.Context(), f.queue, dms.Send{Messages: []dms.Message{{Payload: payload("m"), Labels: []string{label}}}})
+		return err
+	}
+	wantCode(t, one("new"), dms.BadLabel)
+	if err := one("l7"); err != nil {
+		t.Errorf("a known label is refused: %v", err)
+	}
+}
+
+func TestAKeyMakesASendRepeatable(t *testing.T) {
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: mode})
+		req := dms.Send{Key: "payment 17", Messages: []dms.Message{{Payload: payload("m1")}, {Payload: payload("m2")}, {Payload: payload("m3")}}}
+		first, err := a.Send(t.Context(), queue, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, node := range []*Broker{a, b} {
+			again, err := node.Send(t.Context(), queue, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(first, again); d != "" {
+				t.Errorf("the repeated request (-first +again):\n%s", d)
+			}
+		}
+		if c := counters(t, a, group); c.Produced != 3 {
+			t.Errorf("%d messages are stored, want 3", c.Produced)
+		}
+	})
+}
+
+func TestAnUnreachableLogIsUnavailable(t *testing.T) {
+	p := newProject(t)
+	b, err := New(Options{
+		Tenants:     refusing{},
+		SealingKeys: []SealingKey{{ID: 1}},
+		Log:         testLog(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(t.Context())
+	_, err = b.Queues(t.Context(), p.ID)
+	wantCode(t, err, dms.Unavailable)
+}
+
+type refusing struct{}
+
+func (refusing) Connect(context.Context, tenancy.ProjectID) (*nats.Conn, error) {
+	return nil, nats.ErrNoResponders
+}
+
+func (refusing) Project(context.Context, tenancy.ProjectID) (tenancy.Project, error) {
+	return tenancy.Project{}, nats.ErrNoResponders
+}
