@@ -2,23 +2,18 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
 const (
 	startLimit = 2 * time.Minute // recovery of a large store comes before the listeners
 	pollEvery  = 10 * time.Millisecond
-	watchEvery = time.Second
 )
 
 // Member is one running member of the cluster.
@@ -83,33 +78,6 @@ func probePort(addr string) error {
 	return l.Close()
 }
 
-// openResolver opens the member's copy of the accounts, with the system account in it.
-func openResolver(o Options) (*server.DirAccResolver, error) {
-	r, err := server.NewDirAccResolver(filepath.Join(o.Dir, "accounts"), 0, syncAccounts, server.RenameDeleted)
-	if err != nil {
-		return nil, fmt.Errorf("open accounts: %w", err)
-	}
-	pub, err := o.Keys.System().PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("read system account key: %w", err)
-	}
-	if _, err := r.LoadAcc(pub); err == nil {
-		return r, nil
-	}
-	claims := jwt.NewAccountClaims(pub)
-	claims.Name = "SYS"
-	token, err := claims.Encode(o.Keys.OperatorSigning())
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("sign system account: %w", err)
-	}
-	if err := r.Store(pub, token); err != nil {
-		r.Close()
-		return nil, fmt.Errorf("store system account: %w", err)
-	}
-	return r, nil
-}
-
 // run starts the server with the options, verifies what came of them, and begins to
 // watch it. It leaves nothing running when it fails.
 func (m *Member) run(so *server.Options) error {
@@ -172,35 +140,6 @@ func (m *Member) verify() error {
 	return nil
 }
 
-// watch notices that the server has lost its storage, which it does without a word to
-// its caller when the disk is full.
-func (m *Member) watch(ctx context.Context) {
-	t := time.NewTicker(watchEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		if err := m.storage(); err != nil {
-			m.fail(err)
-			return
-		}
-	}
-}
-
-// storage returns why the member cannot use its storage, or nil.
-func (m *Member) storage() error {
-	switch {
-	case !m.server.Running():
-		return refuse(ErrStopped, "the embedded server is not running")
-	case !m.server.JetStreamEnabled():
-		return refuse(ErrStorageLost, "storage was switched off, as happens when the disk is full or fails")
-	}
-	return nil
-}
-
 // fail keeps the first failure and tells whoever listens.
 func (m *Member) fail(err error) {
 	m.mu.Lock()
@@ -227,24 +166,6 @@ func (m *Member) Failed() <-chan error { return m.failed }
 
 // Name returns the member's name.
 func (m *Member) Name() string { return m.opts.Name }
-
-// Conn returns a connection inside the process. Options must carry the credentials.
-func (m *Member) Conn(opts ...nats.Option) (*nats.Conn, error) {
-	return dial(provider{m}, opts)
-}
-
-// provider connects to one member for as long as it runs.
-type provider struct{ member *Member }
-
-func (p provider) InProcessConn() (net.Conn, error) { return openPipe(p.member.server) }
-
-// dial connects through the provider for as long as the connection is not closed.
-func dial(p nats.InProcessConnProvider, opts []nats.Option) (*nats.Conn, error) {
-	return nats.Connect("", append([]nats.Option{
-		nats.InProcessServer(p), nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1),
-		nats.ReconnectWait(50 * time.Millisecond), nats.ReconnectJitter(20*time.Millisecond, 20*time.Millisecond),
-	}, opts...)...)
-}
 
 // Stop hands leadership to the other members, closes connections and waits until
 // nothing of the member runs. When the context ends first, the rest is cut short and
@@ -290,54 +211,4 @@ func (m *Member) end() bool {
 	m.stop()
 	m.watcher.Wait()
 	return first
-}
-
-// Ready waits until the member knows the cluster's leader and its own replicas are up
-// to date. It walks everything the member stores: ask at start, not per request.
-func (m *Member) Ready(ctx context.Context) error {
-	t := time.NewTicker(pollEvery)
-	defer t.Stop()
-	for {
-		last := m.healthy()
-		if last == nil {
-			return nil
-		}
-		if err := m.failure(); err != nil {
-			return err
-		}
-		if errors.Is(last, ErrStopped) {
-			return last
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("member %s is not ready: %w: %w", m.opts.Name, context.Cause(ctx), last)
-		case <-t.C:
-		}
-	}
-}
-
-func (m *Member) healthy() error {
-	// Getters of a server without storage panic, so this comes first.
-	if err := m.storage(); err != nil {
-		return err
-	}
-	if h := m.server.Healthz(&server.HealthzOptions{JSMetaOnly: true}); h.Status != "ok" {
-		return fmt.Errorf("cluster: %s", h.Error)
-	}
-	if !m.server.JetStreamIsCurrent() {
-		return errors.New("cluster: the member is behind its peers")
-	}
-	// Two members of a new cluster can elect a leader before the third has joined, and
-	// then nothing can be stored in three replicas. Members that are down still count.
-	info, err := m.server.Jsz(nil)
-	if err != nil {
-		return fmt.Errorf("read storage state: %w", err)
-	}
-	if info.Meta == nil || info.Meta.Size < len(m.opts.Routes) {
-		return errors.New("cluster: not all members have joined")
-	}
-	if h := m.server.Healthz(nil); h.Status != "ok" {
-		return fmt.Errorf("replicas: %s", h.Error)
-	}
-	return nil
 }

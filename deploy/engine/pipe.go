@@ -3,9 +3,29 @@ package engine
 import (
 	"net"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
+
+// Conn returns a connection inside the process. Options must carry the credentials.
+func (m *Member) Conn(opts ...nats.Option) (*nats.Conn, error) {
+	return dial(provider{m}, opts)
+}
+
+// provider connects to one member for as long as it runs.
+type provider struct{ member *Member }
+
+func (p provider) InProcessConn() (net.Conn, error) { return openPipe(p.member.server) }
+
+// dial connects through the provider for as long as the connection is not closed.
+func dial(p nats.InProcessConnProvider, opts []nats.Option) (*nats.Conn, error) {
+	return nats.Connect("", append([]nats.Option{
+		nats.InProcessServer(p), nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1),
+		nats.ReconnectWait(50 * time.Millisecond), nats.ReconnectJitter(20*time.Millisecond, 20*time.Millisecond),
+	}, opts...)...)
+}
 
 // handshakeWrites is how many writes a client makes before it first reads an answer.
 const handshakeWrites = 2

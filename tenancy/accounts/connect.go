@@ -106,6 +106,9 @@ func (a *Accounts) keep(id tenancy.ProjectID, nc *nats.Conn) bool {
 	if a.closed {
 		return false
 	}
+	if nc.IsClosed() { // before there was anything to forget
+		return true
+	}
 	if a.conns[id] == nil {
 		a.conns[id] = make(map[*nats.Conn]struct{})
 	}

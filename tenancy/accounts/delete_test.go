@@ -41,8 +41,8 @@ func TestDeleteRemovesTheDataAndARecreatedProjectIsEmpty(t *testing.T) {
 		t.Errorf("connect: got error %v, want %v", err, tenancy.ErrNoProject)
 	}
 	enginetest.Wait(t, func() string {
-		if other.IsConnected() {
-			return "a connection of another node still stands"
+		if !other.IsClosed() {
+			return "a connection of another node is not closed"
 		}
 		return ""
 	})

@@ -39,3 +39,37 @@ func TestAProjectStoresAndReadsThroughEveryMember(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamFindsANewLeader(t *testing.T) {
+	c := Start(t)
+	p := NewProject()
+	js, err := jetstream.New(c.Conn(t, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3}); err != nil {
+		t.Fatalf("create stream: %v", err)
+	}
+	if _, err := js.CreateConsumer(t.Context(), "q_1", jetstream.ConsumerConfig{Durable: "g_1", Replicas: 3}); err != nil {
+		t.Fatalf("create consumer: %v", err)
+	}
+	c.WaitConsumerLeader(t, p.ID, "q_1", "g_1")
+	c.WaitReady(t)
+	first := c.WaitStreamLeader(t, p.ID, "q_1")
+	c.StepDown(t, p.ID, "q_1")
+	Wait(t, func() string {
+		if c.WaitStreamLeader(t, p.ID, "q_1") == first {
+			return "the stream has its old leader"
+		}
+		return ""
+	})
+	second := c.WaitStreamLeader(t, p.ID, "q_1")
+	c.Kill(second)
+	if third := c.WaitStreamLeader(t, p.ID, "q_1"); third == second {
+		t.Errorf("member %d leads though it is down", third)
+	}
+	c.Restart(t, second)
+	if leader := c.WaitClusterLeader(t); c.Trio().Member(leader) == nil {
+		t.Errorf("member %d leads the cluster though it is down", leader)
+	}
+}
