@@ -118,9 +118,9 @@ func (s *store) CreateAuthRequest(_ context.Context, r *oidc.AuthRequest, _ stri
 		// Nobody is ever signed in here beforehand.
 		return nil, oidc.ErrLoginRequired()
 	}
-	// op would find the missing challenge only when the code is exchanged.
-	if r.CodeChallenge == "" {
-		return nil, oidc.ErrInvalidRequest().WithDescription("PKCE is required")
+	// op would find a missing challenge only when the code is exchanged, and takes plain ones.
+	if r.CodeChallenge == "" || r.CodeChallengeMethod != oidc.CodeChallengeMethodS256 {
+		return nil, oidc.ErrInvalidRequest().WithDescription("PKCE with S256 is required")
 	}
 	a := &session{
 		id: rand.Text(), client: r.ClientID, redirect: r.RedirectURI, state: r.State, nonce: r.Nonce,
