@@ -20,6 +20,8 @@ const (
 	// maxStored bounds one stored message: the published 512 KiB plus the JSON
 	// around body and attributes, labels and headers.
 	maxStored = dms.MaxMessageSize + 64<<10
+	// largestPayload leaves room in that for the headers of a delayed message.
+	largestPayload = maxStored - 4<<10
 	// engineAckWait is one second more than the default ack_wait, so that a handle
 	// ends before the log offers the message again.
 	engineAckWait = dms.DefaultAckWait + time.Second
@@ -152,7 +154,7 @@ func delayConfig() jetstream.StreamConfig {
 		Retention:         jetstream.LimitsPolicy,
 		Storage:           jetstream.FileStorage,
 		Replicas:          replicas,
-		MaxMsgSize:        maxStored + 4<<10,
+		MaxMsgSize:        maxStored,
 		MaxMsgs:           -1,
 		MaxBytes:          -1,
 		MaxMsgsPerSubject: -1,

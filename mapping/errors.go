@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dms/mapping/dms"
+	"dms/tenancy"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,7 +22,9 @@ const (
 	codeServerFull      = 10023
 	codeTooManyStreams  = 10027
 	codeNoMessage       = 10037
+	codeAccountLoading  = 10039
 	codeStorageFull     = 10047
+	codeTooLarge        = 10054
 	codeNameTaken       = 10058
 	codeNoStream        = 10059
 	codeSubjectsOverlap = 10065
@@ -56,6 +59,12 @@ func toError(err error) error {
 		return dms.Wrap(dms.QueueExists, err)
 	case codeServerFull, codeStorageFull, codeStoreFailed:
 		return dms.Wrap(dms.Unavailable, err)
+	case codeTooLarge:
+		return dms.Wrap(dms.MessageTooBig, err)
+	}
+	if errors.Is(err, tenancy.ErrNoProject) {
+		// The project was deleted a moment ago; nothing of it exists any more.
+		return dms.Wrap(dms.QueueNotFound, err)
 	}
 	if errors.Is(err, context.Canceled) || transient(err) {
 		return dms.Wrap(dms.Unavailable, err)
@@ -72,10 +81,11 @@ func code(err error) jetstream.ErrorCode {
 }
 
 // transient reports whether the same request may succeed in a moment: a leader is
-// being elected, a reply was lost, or the log asks for patience.
+// being elected, a reply was lost, a member is still loading the account, or the log
+// asks for patience.
 func transient(err error) bool {
 	switch code(err) {
-	case codeUnavailable, codeNotLeader, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
+	case codeUnavailable, codeNotLeader, codeAccountLoading, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
 		return true
 	case 0:
 		return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||

@@ -38,7 +38,11 @@ func (b *Broker) Send(ctx context.Context, ref dms.QueueRef, req dms.Send) ([]dm
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range req.Messages {
+	for i, m := range req.Messages {
+		// White space inside a body is kept but not counted by the published limit.
+		if len(m.Payload) > largestPayload {
+			return nil, dms.Errorf(dms.MessageTooBig, "message %d takes %d bytes with its white space, more than the %d that can be stored", i+1, len(m.Payload), largestPayload)
+		}
 		if err := s.checkLabels(ctx, q, m.Labels); err != nil {
 			return nil, err
 		}
