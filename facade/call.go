@@ -85,15 +85,12 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 func (c *call) ctx() context.Context { return c.r.Context() }
 
 // hold gives the request d to work, and its client some time more to take the answer.
-// The read deadline is moved as well, since a server whose read deadline passes takes
-// a client that waits in silence for one that has gone. The caller calls cancel.
+// The caller calls cancel. Nothing is done about the server's read timeout, which does
+// not bear on a client that waits once its request has been read.
 func (c *call) hold(d time.Duration) (cancel context.CancelFunc, err error) {
-	rc := http.NewResponseController(c.w)
 	until := time.Now().Add(d + answerTime)
-	for _, set := range []func(time.Time) error{rc.SetReadDeadline, rc.SetWriteDeadline} {
-		if err := set(until); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return nil, dms.Wrap(dms.Internal, err)
-		}
+	if err := http.NewResponseController(c.w).SetWriteDeadline(until); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, dms.Wrap(dms.Internal, err)
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), d)
 	c.r = c.r.WithContext(ctx)

@@ -16,8 +16,9 @@ const (
 	leastWait, mostWait       = 1, 60   // seconds
 	leastAckWait, mostAckWait = 15, 300 // seconds
 
-	// pollSlack is what the storage may take beyond the time a consumer waits.
-	pollSlack = 5 * time.Second
+	// pollSlack is what the storage may take beyond the time a consumer waits. It
+	// covers a change of leader.
+	pollSlack = 15 * time.Second
 )
 
 func (a *API) sendMessages(c *call) error {

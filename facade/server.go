@@ -8,7 +8,7 @@ import (
 
 const (
 	headerTimeout  = 5 * time.Second
-	readTimeout    = 30 * time.Second // headers and body; long polls lift it for themselves
+	readTimeout    = 30 * time.Second // headers and body
 	writeTimeout   = 60 * time.Second // a default that every route sets anew
 	idleTimeout    = 60 * time.Second
 	maxHeaderBytes = 32 << 10
