@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,46 @@ func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Con
 		nc.Close()
 		return nil, fmt.Errorf("connect to account of project %s: %w", id, nats.ErrConnectionClosed)
 	}
+	awaitStorage(ctx, nc)
 	return nc, nil
+}
+
+const (
+	subjectInfo   = "$JS.API.INFO"
+	codeNoStorage = 10039
+	storageWithin = 2 * time.Second
+	infoWithin    = 500 * time.Millisecond
+)
+
+// awaitStorage waits while the cluster's leader is still loading the account: it hears
+// of the connection and of the account's storage one after the other, and refuses all
+// requests in between. Any other answer, or none, is for the connection's owner to meet.
+func awaitStorage(ctx context.Context, nc *nats.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, storageWithin)
+	defer cancel()
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for {
+		ask, stop := context.WithTimeout(ctx, infoWithin)
+		m, err := nc.RequestWithContext(ask, subjectInfo, nil)
+		stop()
+		if err != nil {
+			return
+		}
+		var r struct {
+			Error *struct {
+				Code int `json:"err_code"`
+			} `json:"error"`
+		}
+		if json.Unmarshal(m.Data, &r) != nil || r.Error == nil || r.Error.Code != codeNoStorage {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
 }
 
 func (a *Accounts) userOptions(id tenancy.ProjectID, k accountKeys) ([]nats.Option, error) {

@@ -9,6 +9,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -55,7 +56,7 @@ func filled(t testing.TB, c *enginetest.Cluster, body string) (tenancy.Project, 
 	return p, js
 }
 
-// stored returns the bodies in stream q_1, read from its leader.
+// stored returns the bodies in stream q_1, as some replica has them.
 func stored(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 	s, err := js.Stream(ctx, "q_1")
 	if err != nil {
@@ -71,4 +72,16 @@ func stored(ctx context.Context, js jetstream.JetStream) ([]string, error) {
 		out = append(out, string(m.Data))
 	}
 	return out, nil
+}
+
+// holdsHello waits until stream q_1 is seen to hold just the message of filled.
+func holdsHello(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	enginetest.Wait(t, func() string {
+		got, err := stored(t.Context(), js)
+		if err != nil {
+			return err.Error()
+		}
+		return cmp.Diff([]string{"hello"}, got)
+	})
 }

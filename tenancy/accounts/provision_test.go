@@ -7,9 +7,6 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestProvisioningTwiceKeepsConnectionsAndData(t *testing.T) {
@@ -20,10 +17,7 @@ func TestProvisioningTwiceKeepsConnectionsAndData(t *testing.T) {
 			t.Fatalf("provision: %v", err)
 		}
 	}
-	got, err := stored(t.Context(), js)
-	if diff := cmp.Diff([]string{"hello"}, got); diff != "" || err != nil {
-		t.Errorf("stored (-want +got): %s %v", diff, err)
-	}
+	holdsHello(t, js)
 	if after := js.Conn().Stats().Reconnects; after != before {
 		t.Errorf("the connection was made again %d times", after-before)
 	}
@@ -77,15 +71,8 @@ func TestAccountsSurviveARestartOfAllMembers(t *testing.T) {
 		t.Fatalf("connect after the restart: %v", err)
 	}
 	t.Cleanup(fresh.Close)
-	for name, js := range map[string]jetstream.JetStream{"old": js, "new": stream(t, fresh)} {
-		enginetest.Wait(t, func() string {
-			got, err := stored(t.Context(), js)
-			if err != nil {
-				return name + " connection: " + err.Error()
-			}
-			return cmp.Diff([]string{"hello"}, got)
-		})
-	}
+	holdsHello(t, js)
+	holdsHello(t, stream(t, fresh))
 }
 
 func TestProvisioningWithAMemberDownConverges(t *testing.T) {
@@ -109,10 +96,7 @@ func TestProvisioningWithAMemberDownConverges(t *testing.T) {
 	}
 	t.Cleanup(nc.Close)
 	c.WaitReady(t) // also means that the member has caught up with the stream
-	got, err := stored(t.Context(), stream(t, nc))
-	if diff := cmp.Diff([]string{"hello"}, got); diff != "" || err != nil {
-		t.Errorf("stored (-want +got): %s %v", diff, err)
-	}
+	holdsHello(t, stream(t, nc))
 }
 
 func TestProvisioningWithoutAMajorityIsRefused(t *testing.T) {
@@ -122,5 +106,14 @@ func TestProvisioningWithoutAMajorityIsRefused(t *testing.T) {
 	err := c.Accounts().Provision(t.Context(), enginetest.NewProject())
 	if !errors.Is(err, accounts.ErrUnavailable) {
 		t.Errorf("got error %v, want %v", err, accounts.ErrUnavailable)
+	}
+}
+
+func TestANewProjectStoresAtOnce(t *testing.T) {
+	for i := range 30 {
+		js := stream(t, cluster.ConnVia(t, i%3, enginetest.NewProject().ID))
+		if _, err := js.CreateStream(t.Context(), queue()); err != nil {
+			t.Fatalf("create stream in project %d: %v", i, err)
+		}
 	}
 }
