@@ -132,6 +132,12 @@ func (b *Broker) session(ctx context.Context, id tenancy.ProjectID) (*session, f
 		return nil, nil, errStopping
 	}
 	s, ok := b.sessions[id]
+	if ok && s.broken() {
+		// The account was deleted and perhaps made again: nothing remembered holds.
+		delete(b.sessions, id)
+		b.reaping.Go(s.close)
+		ok = false
+	}
 	if !ok {
 		if len(b.sessions) >= b.maxSessions && !b.evictOne() {
 			b.mu.Unlock()

@@ -203,3 +203,25 @@ func TestAForeignProjectsHandleAndIDsAreUnknown(t *testing.T) {
 		acknowledge(t, mine.b, mine.group, dms.Live, acks(ds), 1)
 	})
 }
+
+func TestAProjectMadeAgainIsEmptyAndUsable(t *testing.T) {
+	p := newProject(t)
+	b := newBroker(t, p, 0, 1)
+	queue, _ := newQueue(t, b, p, dms.NewQueue{})
+	send(t, b, queue, "m1")
+	if err := cluster.Accounts().Delete(t.Context(), p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Accounts().Provision(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	queues, err := b.Queues(t.Context(), p.ID)
+	if err != nil || len(queues) != 0 {
+		t.Fatalf("queues of the new project: %v, %v", queues, err)
+	}
+	again, group := newQueue(t, b, p, dms.NewQueue{})
+	send(t, b, again, "m2")
+	if d := cmp.Diff([]string{"m2"}, bodies(receiveExactly(t, b, group, 1))); d != "" {
+		t.Errorf("messages (-want +got):\n%s", d)
+	}
+}

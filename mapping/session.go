@@ -79,6 +79,10 @@ func newSession(b *Broker, id tenancy.ProjectID) *session {
 
 func (s *session) opened() bool { return s.isOpen.Load() }
 
+// broken reports whether the connection has ended for good, which it does only when
+// its account is deleted.
+func (s *session) broken() bool { return s.opened() && s.conn.IsClosed() }
+
 // open connects the session once; everyone who asks gets the same outcome. It does
 // not hang on one caller's context, since others may wait for the same connection.
 func (s *session) open(ctx context.Context) error {

@@ -35,7 +35,7 @@ type Cluster struct {
 // Start runs a cluster for one test and stops it at the test's end.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := open(t.TempDir())
+	c, err := open(t.TempDir(), maxStore)
 	if err != nil {
 		t.Fatalf("start cluster: %v", err)
 	}
@@ -59,12 +59,15 @@ func Start(t testing.TB) *Cluster {
 //	}
 //
 // Tests keep apart by using a project each: see NewProject.
-func Open() (*Cluster, error) {
+func Open() (*Cluster, error) { return OpenSized(maxStore) }
+
+// OpenSized is Open with room for that many bytes on each member.
+func OpenSized(bytes int64) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "dms-cluster-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder of the cluster: %w", err)
 	}
-	c, err := open(dir)
+	c, err := open(dir, bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w (remove folder: %w)", err, os.RemoveAll(dir))
 	}
@@ -72,7 +75,7 @@ func Open() (*Cluster, error) {
 	return c, nil
 }
 
-func open(dir string) (*Cluster, error) {
+func open(dir string, bytes int64) (*Cluster, error) {
 	secrets := filepath.Join(dir, "keys")
 	if err := keys.Init(secrets); err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func open(dir string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	trio, err := engine.StartThree(engine.TrioOptions{Dir: dir, Keys: set, MaxStore: maxStore})
+	trio, err := engine.StartThree(engine.TrioOptions{Dir: dir, Keys: set, MaxStore: bytes})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	connections = 64
+	consumers   = 16
+	batch       = 10
+)
+
+func pairs() []pair {
+	return []pair{
+		{"send 10", 0.7, rawAsync, restSend(batch)},
+		{"send 1", 0.7, rawSync, restSend(1)},
+		{"consume+ack", 1.0, rawConsume, restConsume},
+		{"fifo", 0.8, rawCursor, restFIFO},
+	}
+}
+
+var kilobyte = strings.Repeat("x", 1024-len(`{"body":""}`))
+
+func stored() []byte { return []byte(`{"body":"` + kilobyte + `"}`) }
+
+func sendBody(n int) []byte {
+	one := `{"body":"` + kilobyte + `"}`
+	return []byte(`{"messages":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]}`)
+}
+
+func restSend(n int) func(context.Context, *service) (int64, error) {
+	return func(ctx context.Context, s *service) (int64, error) {
+		queue, _, _, err := s.queue(ctx, "NORMAL")
+		if err != nil {
+			return 0, err
+		}
+		defer s.remove(queue)
+		body := sendBody(n)
+		return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+			return int64(n), s.call(ctx, http.MethodPost, queue+"/messages", body, nil)
+		})
+	}
+}
+
+func (s *service) remove(queue string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_ = s.call(ctx, http.MethodDelete, queue, nil, nil)
+}
+
+// bare makes a queue's stream and returns the subject to publish to.
+func (s *service) bare(ctx context.Context) (queue, stream, subject string, err error) {
+	queue, _, stream, err = s.queue(ctx, "NORMAL")
+	return queue, stream, "q." + strings.TrimPrefix(stream, "q_") + ".~.~.~", err
+}
+
+func rawAsync(ctx context.Context, s *service) (int64, error) {
+	queue, _, subject, err := s.bare(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.remove(queue)
+	data := stored()
+	return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+		var acks [batch]jetstream.PubAckFuture
+		for i := range acks {
+			var err error
+			if acks[i], err = s.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: data}, jetstream.WithMsgID(uuid.NewString())); err != nil {
+				return 0, err
+			}
+		}
+		for _, a := range acks {
+			select {
+			case <-a.Ok():
+			case err := <-a.Err():
+				return 0, err
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+		return batch, nil
+	})
+}
+
+func rawSync(ctx context.Context, s *service) (int64, error) {
+	queue, _, subject, err := s.bare(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.remove(queue)
+	data := stored()
+	return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+		_, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, jetstream.WithMsgID(uuid.NewString()))
+		return 1, err
+	})
+}
+
+// fill stores enough messages for a consuming run to last.
+func (s *service) fill(ctx context.Context, queue string, n int) error {
+	body := sendBody(batch)
+	left := make(chan struct{}, n/batch)
+	for range n / batch {
+		left <- struct{}{}
+	}
+	close(left)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	_, err := workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+		if _, ok := <-left; !ok {
+			return 0, errDone
+		}
+		return batch, s.call(ctx, http.MethodPost, queue+"/messages", body, nil)
+	})
+	if onlyDone(err) {
+		return nil
+	}
+	return err
+}
+
+var errDone = fmt.Errorf("nothing left")
+
+func onlyDone(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			if !onlyDone(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return err == nil || err == errDone
+}
+
+const backlog = 40_000
+
+// consuming measures from when the queue is full until it is empty or the time is up.
+func consuming(ctx context.Context, s *service, mode string, f func(ctx context.Context, group, stream string) (int64, error)) (int64, error) {
+	setup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	queue, group, stream, err := s.queue(setup, mode)
+	if err != nil {
+		return 0, err
+	}
+	defer s.remove(queue)
+	if err := s.fill(setup, queue, backlog); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	until, done := context.WithTimeout(setup, 4*time.Second)
+	defer done()
+	n, err := f(until, group, stream)
+	// The rate is that of the consuming alone; measure divides by its own time.
+	return scaled(ctx, n, time.Since(start)), err
+}
+
+type startKey struct{}
+
+// scaled corrects a count for the time that was spent on filling.
+func scaled(ctx context.Context, n int64, took time.Duration) int64 {
+	began, _ := ctx.Value(startKey{}).(time.Time)
+	return int64(float64(n) * time.Since(began).Seconds() / took.Seconds())
+}
+
+func rawConsume(ctx context.Context, s *service) (int64, error) {
+	return consuming(ctx, s, "NORMAL", func(ctx context.Context, _, stream string) (int64, error) {
+		c, err := s.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+			Durable: "bench", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 31 * time.Second, MaxAckPending: 10_000, Replicas: 3,
+		})
+		if err != nil {
+			return 0, err
+		}
+		return workers(ctx, consumers, func(ctx context.Context, _ int) (int64, error) {
+			got, err := c.Fetch(batch, jetstream.FetchMaxWait(time.Second))
+			if err != nil {
+				return 0, err
+			}
+			var n int64
+			for m := range got.Messages() {
+				if err := m.DoubleAck(ctx); err != nil {
+					return n, err
+				}
+				n++
+			}
+			if n == 0 {
+				return 0, errDone
+			}
+			return n, nil
+		})
+	})
+}
+
+func restConsume(ctx context.Context, s *service) (int64, error) {
+	return consuming(ctx, s, "NORMAL", func(ctx context.Context, group, _ string) (int64, error) {
+		return workers(ctx, consumers, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
+	})
+}
+
+func restFIFO(ctx context.Context, s *service) (int64, error) {
+	return consuming(ctx, s, "FIFO", func(ctx context.Context, group, _ string) (int64, error) {
+		return workers(ctx, 1, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
+	})
+}
+
+type delivery struct {
+	Handler string `json:"handler"`
+}
+
+// consume takes one batch and acknowledges it.
+func (s *service) consume(ctx context.Context, group string) (int64, error) {
+	var got []delivery
+	if err := s.call(ctx, http.MethodGet, group+"/messages?max_msgs=10&time_wait=1", nil, &got); err != nil {
+		return 0, err
+	}
+	if len(got) == 0 {
+		return 0, errDone
+	}
+	var b strings.Builder
+	b.WriteString(`{"message":[`)
+	for i, d := range got {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"handler":"%s","status":"success"}`, d.Handler)
+	}
+	b.WriteString(`]}`)
+	return int64(len(got)), s.call(ctx, http.MethodPost, group+"/ack", []byte(b.String()), nil)
+}
+
+// rawCursor is the least that a strict order costs: write a lease, read a batch,
+// write the new position.
+func rawCursor(ctx context.Context, s *service) (int64, error) {
+	return consuming(ctx, s, "FIFO", func(ctx context.Context, _, stream string) (int64, error) {
+		subject := "$KV.ctl.bench." + uuid.NewString()
+		value := []byte(strings.Repeat("x", 200))
+		var floor, rev uint64
+		return workers(ctx, 1, func(ctx context.Context, _ int) (int64, error) {
+			var last *nats.Msg
+			sub, err := s.conn.SubscribeSync(s.conn.NewInbox())
+			if err != nil {
+				return 0, err
+			}
+			defer sub.Unsubscribe() //nolint:errcheck // the connection is closed at the end
+			put := func() error {
+				ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: value}, jetstream.WithExpectLastSequencePerSubject(rev))
+				if err == nil {
+					rev = ack.Sequence
+				}
+				return err
+			}
+			if err := put(); err != nil {
+				return 0, err
+			}
+			request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">","batch":%d}`, floor+1, batch)
+			if err := s.conn.PublishRequest("$JS.API.DIRECT.GET."+stream, sub.Subject, request); err != nil {
+				return 0, err
+			}
+			var n int64
+			for {
+				m, err := sub.NextMsgWithContext(ctx)
+				if err != nil {
+					return 0, err
+				}
+				if m.Header.Get("Status") != "" {
+					break
+				}
+				last = m
+				n++
+			}
+			if last == nil {
+				return 0, errDone
+			}
+			if _, err := fmt.Sscan(last.Header.Get("Nats-Sequence"), &floor); err != nil {
+				return 0, err
+			}
+			return n, put()
+		})
+	})
+}
+
+// wake measures how long after a send its message reaches a parked poll.
+func wake(ctx context.Context, s *service) error {
+	for _, mode := range []string{"NORMAL", "FIFO"} {
+		queue, group, _, err := s.queue(ctx, mode)
+		if err != nil {
+			return err
+		}
+		var late []time.Duration
+		for range 200 {
+			woken := make(chan error, 1)
+			var at time.Time
+			go func() {
+				var got []delivery
+				err := s.call(ctx, http.MethodGet, group+"/messages?time_wait=30", nil, &got)
+				at = time.Now()
+				if err == nil {
+					err = s.ackAll(ctx, group, got)
+				}
+				woken <- err
+			}()
+			time.Sleep(10 * time.Millisecond) // so that the poll is parked
+			if err := s.call(ctx, http.MethodPost, queue+"/messages", []byte(`{"messages":[{"body":"x"}]}`), nil); err != nil {
+				return err
+			}
+			stored := time.Now()
+			if err := <-woken; err != nil {
+				return err
+			}
+			late = append(late, at.Sub(stored))
+		}
+		sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
+		fmt.Printf("wake %-7s after the send's answer: p50 %v p99 %v\n", mode, late[100], late[198])
+	}
+	return nil
+}
+
+func (s *service) ackAll(ctx context.Context, group string, got []delivery) error {
+	for _, d := range got {
+		if err := s.call(ctx, http.MethodPost, group+"/ack", fmt.Appendf(nil, `{"message":[{"handler":"%s"}]}`, d.Handler), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
