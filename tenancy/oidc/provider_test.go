@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -261,7 +260,7 @@ func waitFor(t *testing.T, condition func() string) {
 		}
 		select {
 		case <-deadline:
-			t.Fatal(fmt.Sprintf("still: %s", problem))
+			t.Fatalf("still: %s", problem)
 		case <-tick.C:
 		}
 	}

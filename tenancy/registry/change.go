@@ -19,28 +19,29 @@ func (r *Registry) Put(ctx context.Context, p tenancy.Project) error {
 	if err := p.Limits.Validate(); err != nil {
 		return fmt.Errorf("put project %s: %w", p.ID, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
 	unlock, err := r.locks.lock(ctx, p.ID)
 	if err != nil {
 		return fmt.Errorf("put project %s: %w", p.ID, explain(err))
 	}
 	defer unlock()
-	for {
-		err := r.put(ctx, p)
-		if errors.Is(err, errConflict) && ctx.Err() == nil {
-			continue // from what is there now
+	e, err := r.read(ctx, p.ID)
+	for err == nil {
+		if err = r.put(ctx, p, e); !errors.Is(err, errConflict) {
+			break
 		}
-		if err != nil {
-			return fmt.Errorf("put project %s: %w", p.ID, explain(err))
-		}
-		return nil
+		e, err = r.reread(ctx, p.ID, e.revision)
 	}
+	if err != nil {
+		return fmt.Errorf("put project %s: %w", p.ID, explain(err))
+	}
+	return nil
 }
 
-func (r *Registry) put(ctx context.Context, p tenancy.Project) error {
-	e, err := r.read(ctx, p.ID)
-	if err != nil {
-		return err
-	}
+// put changes the record from what it was at the entry. The error is errConflict if it
+// is something else by now.
+func (r *Registry) put(ctx context.Context, p tenancy.Project, e entry) error {
 	rec := record{Created: time.Now().UTC().Truncate(time.Second)}
 	if e.rec != nil {
 		if e.rec.Deleting {
@@ -98,7 +99,7 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 			return entry{}, err
 		}
 		was := e.rec.Limits
-		if e, err = r.read(ctx, id); err != nil {
+		if e, err = r.reread(ctx, id, e.revision); err != nil {
 			return entry{}, err
 		}
 		if e.usable() && e.settled() && e.rec.Limits == was {
@@ -118,6 +119,8 @@ func (r *Registry) Delete(ctx context.Context, id tenancy.ProjectID) error {
 }
 
 func (r *Registry) delete(ctx context.Context, id tenancy.ProjectID) error {
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
 	unlock, err := r.locks.lock(ctx, id)
 	if err != nil {
 		return err
@@ -131,7 +134,7 @@ func (r *Registry) delete(ctx context.Context, id tenancy.ProjectID) error {
 		if marked, err = r.write(ctx, id, e.revision, rec); err == nil {
 			e = marked
 		} else if errors.Is(err, errConflict) {
-			e, err = r.read(ctx, id)
+			e, err = r.reread(ctx, id, e.revision)
 		}
 	}
 	if err != nil || e.rec == nil {
@@ -180,6 +183,8 @@ func (r *Registry) Resume(ctx context.Context) error {
 }
 
 func (r *Registry) resume(ctx context.Context, id tenancy.ProjectID) error {
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
 	e, err := r.read(ctx, id)
 	if err != nil || e.settled() {
 		return err

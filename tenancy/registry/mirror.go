@@ -42,6 +42,27 @@ func (r *Registry) write(ctx context.Context, id tenancy.ProjectID, at uint64, r
 	return e, err
 }
 
+// reread reads a record after a conflict with the revision that was to be changed. The
+// write that was in the way may be agreed on but not applied yet, so that the leader
+// still answers with the old revision: going on from that would conflict again.
+func (r *Registry) reread(ctx context.Context, id tenancy.ProjectID, old uint64) (entry, error) {
+	tick := time.NewTicker(rereadEvery)
+	defer tick.Stop()
+	end := time.Now().Add(rereadWithin)
+	for {
+		e, err := r.read(ctx, id)
+		// At the end, the write in the way was lost with its leader.
+		if err != nil || e.revision != old || time.Now().After(end) {
+			return e, err
+		}
+		select {
+		case <-ctx.Done():
+			return entry{}, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
 // scan reads all changes since the last scan. When it returns, the mirror holds every
 // record that was in the bucket when it was called.
 func (r *Registry) scan(ctx context.Context) error {

@@ -16,11 +16,16 @@ import (
 )
 
 const (
-	// refreshEvery is how long a node may go on with what another node has changed.
-	refreshEvery = 5 * time.Second
-	// limits of what has no deadline of its own
-	openWithin  = time.Minute
-	admitWithin = 15 * time.Second
+	// refreshEvery is about how long a node may go on with what another node has changed.
+	// It costs one small question to the leader each time.
+	refreshEvery = 2 * time.Second
+	// how to wait for a write that is under way
+	rereadEvery  = 5 * time.Millisecond
+	rereadWithin = time.Second
+	// limits of what may have no deadline of its own
+	openWithin   = time.Minute
+	admitWithin  = 15 * time.Second
+	changeWithin = time.Minute
 )
 
 // ErrFull means that the disks cannot promise the project what it is to get.
@@ -132,11 +137,12 @@ func (r *Registry) admit(ctx context.Context, id tenancy.ProjectID, name string)
 		return tenancy.Project{}, err
 	}
 	for e.rec == nil && r.opts.AutoProvision {
-		e, err = r.write(ctx, id, e.revision, record{
+		old := e.revision
+		e, err = r.write(ctx, id, old, record{
 			Name: name, Limits: limits(r.opts.Defaults), Created: time.Now().UTC().Truncate(time.Second),
 		})
 		if errors.Is(err, errConflict) { // another node was first
-			e, err = r.read(ctx, id)
+			e, err = r.reread(ctx, id, old)
 		}
 		if err != nil {
 			return tenancy.Project{}, err
