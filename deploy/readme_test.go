@@ -1,0 +1,116 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"dms/deploy"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A newcomer who types the quick start sees what the page shows, but for ids and handlers.
+func TestQuickStartDoesWhatThePageShows(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(moduleRoot(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, want := markedBlocks(string(page), "quick start"), markedBlocks(string(page), "output")
+	if script == "" || want == "" {
+		t.Fatal("the page has no marked blocks")
+	}
+	folder := t.TempDir()
+	runDev(t, filepath.Join(folder, ".dms"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
+	cmd.Dir = folder
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	got, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, got, stderr.Bytes())
+	}
+	if diff := cmp.Diff(shape(want), shape(string(got))); diff != "" {
+		t.Errorf("answers (-page +service):\n%s", diff)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("the commands complain:\n%s", stderr.Bytes())
+	}
+}
+
+func TestShapeKeepsEverythingButIdsAndHandlers(t *testing.T) {
+	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9"}]` + "\n\n"
+	if got, want := shape(in), []string{`[{"id":"g-ID","n":1,"handler":"HANDLER"}]`}; !cmp.Equal(got, want) {
+		t.Errorf("shape is %q, want %q", got, want)
+	}
+}
+
+// runDev runs what "make run" runs, on free ports.
+func runDev(t *testing.T, folder string) {
+	t.Helper()
+	d, err := deploy.NewDev(t.Context(), deploy.DevOptions{
+		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Data: folder, DiskLimit: 1 << 30,
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() { // ends through cancel, in the clean-up
+		done <- d.Run(ctx, func() error {
+			defer close(ready)
+			return d.WriteEnv()
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("dev: %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-done:
+		done <- nil // for the clean-up
+		t.Fatalf("dev ended before it was ready: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("dev is not ready after a minute")
+	}
+}
+
+// markedBlocks joins the fenced blocks that follow a comment with the mark.
+func markedBlocks(page, mark string) string {
+	var b strings.Builder
+	for _, part := range strings.Split(page, "<!-- "+mark+" -->\n")[1:] {
+		_, block, ok := strings.Cut(part, "```")
+		if !ok {
+			continue
+		}
+		_, block, _ = strings.Cut(block, "\n") // the language
+		block, _, _ = strings.Cut(block, "```")
+		b.WriteString(block)
+	}
+	return b.String()
+}
+
+// shape returns the lines of an output with all that differs from run to run replaced.
+func shape(output string) (lines []string) {
+	id := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	handler := regexp.MustCompile(`"handler":"[A-Za-z0-9_-]+"`)
+	for line := range strings.Lines(output) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`))
+		}
+	}
+	return lines
+}
