@@ -41,7 +41,7 @@ func importRules() []importRule {
 		},
 		{
 			packages: []string{"dms/..."},
-			except:   []string{"dms/deploy", "dms/deploy/deploytest", "dms/deploy/engine/...", "dms/cmd/..."},
+			except:   []string{"dms/deploy", "dms/deploy/bench", "dms/deploy/deploytest", "dms/deploy/engine/...", "dms/cmd/..."},
 			never:    natsServer,
 			why:      "a connection is enough for everyone but the package that embeds the server",
 		},

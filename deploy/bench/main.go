@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"time"
 )
@@ -13,15 +14,32 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "how often each pair is measured; the medians are compared")
 	length := flag.Duration("t", 4*time.Second, "how long one measurement takes")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	only := flag.String("only", "", "measure only the pair with this name")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *rounds, *length, *only)
+	err := profiled(*profile, func() error { return run(ctx, *rounds, *length, *only) })
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func profiled(path string, f func() error) error {
+	if path == "" {
+		return f()
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer out.Close() //nolint:errcheck // the profile is written by then
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
 
 // pair is one thing done on the bare log and over REST. Each function runs until the
