@@ -24,7 +24,7 @@ tools:
 
 .PHONY: build
 build: tools ## Build bin/dms
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/dms ./cmd/dms
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '$(LDFLAGS)' -o bin/dms ./cmd/dms
 
 .PHONY: run
 run: build ## Run the whole service on this machine, with its data in ./.dms

@@ -2,9 +2,16 @@ package deploy
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -199,4 +206,71 @@ func TestRunEndsWhenAskedWhileStarting(t *testing.T) {
 	case <-time.After(testLimit):
 		t.Fatal("Run did not end")
 	}
+}
+
+func TestAPISpeaksTLSWhenItHasACertificate(t *testing.T) {
+	c := loneNode(t)
+	pool := selfSigned(t, &c)
+	n, err := New(t.Context(), c, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- n.Start(t.Context()) }() // ends through Stop, below
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL()+"/openapi.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("over TLS the starting node answers %d, %v, want 503", resp.StatusCode, err)
+	}
+	if status, _, _ := get(t, "http://"+n.Addr()+"/openapi.yaml"); status != http.StatusBadRequest {
+		t.Errorf("without TLS the node answers %d, want 400", status)
+	}
+	if err := n.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-started
+}
+
+// selfSigned gives the API a certificate of its own and returns who vouches for it.
+func selfSigned(t *testing.T, c *Config) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c.API.TLSCertFile, c.API.TLSKeyFile = filepath.Join(dir, "crt"), filepath.Join(dir, "key")
+	for path, block := range map[string]*pem.Block{
+		c.API.TLSCertFile: {Type: "CERTIFICATE", Bytes: der}, c.API.TLSKeyFile: {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	return pool
 }
