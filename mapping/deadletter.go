@@ -38,12 +38,14 @@ func (s *session) bury(ctx context.Context, ref dms.GroupRef, seq uint64, payloa
 
 // buryDelivered makes a dead letter of a delivery in hand and settles it.
 func (s *session) buryDelivered(ctx context.Context, ref dms.GroupRef, a *arrival) error {
+	delivery := []receipt{{ref: ref, deliveries: uint32(a.deliveries), seq: a.streamSeq, consumerSeq: a.consumerSeq}}
+	if planted == settleFirst && unlucky() {
+		return s.settle(ctx, ref, delivery) // and the node dies here
+	}
 	if err := s.bury(ctx, ref, a.streamSeq, a.payload); err != nil {
 		return err
 	}
-	return s.settle(ctx, ref, []receipt{{
-		ref: ref, deliveries: uint32(a.deliveries), seq: a.streamSeq, consumerSeq: a.consumerSeq,
-	}})
+	return s.settle(ctx, ref, delivery)
 }
 
 // settle acknowledges deliveries of a consumer. It returns nil when a quorum has all
@@ -64,6 +66,10 @@ func (s *session) settle(ctx context.Context, ref dms.GroupRef, done []receipt) 
 				continue
 			}
 			calls[i] = c
+			if planted == ackUnawaited {
+				c.forget()
+				calls[i], settled[i] = nil, true
+			}
 		}
 		for i, c := range calls {
 			if c == nil {

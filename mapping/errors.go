@@ -66,7 +66,7 @@ func toError(err error) error {
 		// The project was deleted a moment ago; nothing of it exists any more.
 		return dms.Wrap(dms.QueueNotFound, err)
 	}
-	if errors.Is(err, context.Canceled) || transient(err) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, errClosed) || errors.Is(err, nats.ErrConnectionClosed) || transient(err) {
 		return dms.Wrap(dms.Unavailable, err)
 	}
 	return dms.Wrap(dms.Internal, err)

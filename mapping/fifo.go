@@ -163,7 +163,7 @@ func (r *reader) try(ctx context.Context, req dms.Receive) (dms.Batch, time.Dura
 			}
 		}
 		if c.Lease != nil {
-			if left := r.leaseLeft(c); left > 0 {
+			if left := r.leaseLeft(c); left > 0 && (planted != leaseOverlap || !unlucky()) {
 				return dms.Batch{}, min(left, recheck), nil
 			}
 			if err := r.expire(ctx, c, rev); err != nil {

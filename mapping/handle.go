@@ -123,8 +123,10 @@ func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) 
 	if len(h) != handleEncoding.EncodedLen(whole) {
 		return receipt{}, errHandle
 	}
+	// The decoder skips line breaks even when it is strict, so the length is looked at
+	// again.
 	b, err := handleEncoding.DecodeString(string(h))
-	if err != nil || b[0] != handleVersion {
+	if err != nil || len(b) != whole || b[0] != handleVersion {
 		return receipt{}, errHandle
 	}
 	aead, ok := s.aeads[b[1]]

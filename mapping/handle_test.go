@@ -234,6 +234,7 @@ func TestMadeUpHandlesAreRefused(t *testing.T) {
 func FuzzOpenHandle(f *testing.F) {
 	s, r := testSealer(f, 1), sampleReceipt()
 	f.Add(recorded)
+	f.Add(strings.Repeat("\n", len(recorded)))
 	f.Add("")
 	f.Add(strings.Repeat("A", len(recorded)))
 	f.Add(strings.Repeat("AQE", len(recorded)/3+1)[:len(recorded)])
@@ -266,6 +267,15 @@ func BenchmarkOpenHandle(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.open(r.ref.Project, h); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestLineBreaksDoNotMakeUpAHandle(t *testing.T) {
+	s, project := testSealer(t, 1), sampleReceipt().ref.Project
+	for n := range recorded {
+		for _, end := range []string{"\n", "\r"} {
+			wantRefused(t, s, project, dms.Handle(recorded[:n]+strings.Repeat(end, len(recorded)-n)), "filled up with line breaks")
 		}
 	}
 }

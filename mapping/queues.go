@@ -44,16 +44,11 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 	if err != nil {
 		return dms.Queue{}, toError(err)
 	}
-	existing, err := s.listQueues(ctx)
+	existing, err := s.free(ctx, q.Name)
 	if err != nil {
 		return dms.Queue{}, err
 	}
-	for _, have := range existing {
-		if have.Name == q.Name {
-			return dms.Queue{}, dms.Errorf(dms.QueueExists, "a queue with the name %s exists already", q.Name)
-		}
-	}
-	if len(existing) >= limits.Limits.Queues {
+	if existing >= limits.Limits.Queues {
 		return dms.Queue{}, dms.Errorf(dms.QuotaExceeded, "the project may have at most %d queues", limits.Limits.Queues)
 	}
 	// The id and the creation time are chosen once: a repeated request makes the same
@@ -61,17 +56,49 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 	ref := dms.QueueRef{Project: project, Queue: dms.NewQueueID()}
 	created := time.Now().Truncate(time.Second)
 	config := queueStream(ref.Queue, q, created)
-	err = hold(ctx, func(ctx context.Context) error {
-		_, err := s.js.CreateStream(ctx, config)
-		return err
-	})
-	if code(err) == codeSubjectsOverlap {
-		return dms.Queue{}, dms.Errorf(dms.QueueExists, "a queue with the name %s exists already", q.Name)
+	for end := time.Now().Add(nameSettles); ; {
+		err := hold(ctx, func(ctx context.Context) error {
+			_, err := s.js.CreateStream(ctx, config)
+			return err
+		})
+		switch {
+		case err == nil:
+			return dms.Queue{NewQueue: q, Ref: ref, Created: created}, nil
+		case code(err) != codeSubjectsOverlap:
+			return dms.Queue{}, toError(fmt.Errorf("create queue %s: %w", ref.Queue, err))
+		case time.Now().After(end):
+			return dms.Queue{}, nameTaken(q.Name)
+		}
+		// The name is in use. If no queue shows it, one is being made or deleted at
+		// this moment, and which of the two is known shortly.
+		if _, err := s.free(ctx, q.Name); err != nil {
+			return dms.Queue{}, err
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return dms.Queue{}, toError(context.Cause(ctx))
+		}
 	}
+}
+
+// nameSettles is how long a queue that is being made or deleted may take to show.
+const nameSettles = 2 * time.Second
+
+// free returns the number of queues unless one has the name.
+func (s *session) free(ctx context.Context, name string) (int, error) {
+	queues, err := s.listQueues(ctx)
 	if err != nil {
-		return dms.Queue{}, toError(fmt.Errorf("create queue %s: %w", ref.Queue, err))
+		return 0, err
 	}
-	return dms.Queue{NewQueue: q, Ref: ref, Created: created}, nil
+	if slices.ContainsFunc(queues, func(have dms.Queue) bool { return have.Name == name }) {
+		return 0, nameTaken(name)
+	}
+	return len(queues), nil
+}
+
+func nameTaken(name string) error {
+	return dms.Errorf(dms.QueueExists, "a queue with the name %s exists already", name)
 }
 
 // Queues lists all queues of the project, newest first.

@@ -114,12 +114,20 @@ func (s *session) storeEach(ctx context.Context, out []*outgoing) {
 		if o.stored || o.err != nil {
 			continue
 		}
+		if planted == skipOne && unlucky() {
+			o.stored = true
+			continue
+		}
 		c, err := s.calls.start(o.message)
 		if err != nil {
 			o.last = err
 			continue
 		}
 		calls[i] = c
+		if planted == answerEarly {
+			c.forget()
+			calls[i], o.stored = nil, true
+		}
 	}
 	for i, c := range calls {
 		if c != nil {
@@ -154,6 +162,10 @@ const (
 // duplicate, which means that it is stored.
 func (s *session) storeTogether(ctx context.Context, out []*outgoing) {
 	if out[0].stored || out[0].err != nil {
+		return
+	}
+	if planted == answerEarly || planted == skipOne {
+		s.storeEach(ctx, out)
 		return
 	}
 	err := s.publishBatch(ctx, out)
