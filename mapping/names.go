@@ -14,26 +14,28 @@ import (
 // become part of one, but for message labels, whose characters are checked.
 
 const (
-	ctlStream     = "KV_ctl" // compare-and-set records of a project; the name makes it a KV bucket
-	ctlPrefix     = "$KV.ctl."
-	deadStream    = "dead"
-	delayStream   = "delay"
-	moverName     = "mover"
-	queuePrefix   = "q_"
-	noLabel       = "~"
-	maxLabelSets  = 1000
-	wakeCtl       = "wake.ctl."
-	wakeQueue     = "wake.q."
-	wakeDead      = "wake.dead."
-	ackPrefix     = "$JS.ACK."
-	pullPrefix    = "$JS.API.CONSUMER.MSG.NEXT."
-	directPrefix  = "$JS.API.DIRECT.GET."
-	msgGetPrefix  = "$JS.API.STREAM.MSG.GET."
-	purgePrefix   = "$JS.API.STREAM.PURGE."
-	infoPrefix    = "$JS.API.STREAM.INFO."
-	accountInfo   = "$JS.API.INFO"
-	headerID      = "Dms-Id"     // message id of a delayed or dead message
-	headerSubject = "Dms-Target" // where a delayed message goes when it is due
+	ctlStream   = "KV_ctl" // compare-and-set records of a project; the name makes it a KV bucket
+	ctlPrefix   = "$KV.ctl."
+	deadStream  = "dead"
+	delayStream = "delay"
+	moverName   = "mover"
+	queuePrefix = "q_"
+	noLabel     = "~"
+	// queuePrefixSubject is used by the streams of all queues and no others.
+	queuePrefixSubject = "q.*.>"
+	maxLabelSets       = 1000
+	wakeCtl            = "wake.ctl."
+	wakeQueue          = "wake.q."
+	wakeDead           = "wake.dead."
+	ackPrefix          = "$JS.ACK."
+	pullPrefix         = "$JS.API.CONSUMER.MSG.NEXT."
+	directPrefix       = "$JS.API.DIRECT.GET."
+	msgGetPrefix       = "$JS.API.STREAM.MSG.GET."
+	purgePrefix        = "$JS.API.STREAM.PURGE."
+	infoPrefix         = "$JS.API.STREAM.INFO."
+	accountInfo        = "$JS.API.INFO"
+	headerID           = "Dms-Id"     // message id of a delayed or dead message
+	headerSubject      = "Dms-Target" // where a delayed message goes when it is due
 )
 
 // queueKey is the queue id without hyphens: 32 hexadecimal digits.

@@ -13,6 +13,7 @@ import (
 	"dms/mapping/dms"
 	"dms/tenancy"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -69,8 +70,8 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 		case time.Now().After(end):
 			return dms.Queue{}, nameTaken(q.Name)
 		}
-		// The name is in use. If no queue shows it, one is being made or deleted at
-		// this moment, and which of the two is known shortly.
+		// The name is in use, and if no stream has it, one that has is being made or
+		// deleted at this moment. Which of the two is known shortly.
 		if _, err := s.free(ctx, q.Name); err != nil {
 			return dms.Queue{}, err
 		}
@@ -85,16 +86,18 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 // nameSettles is how long a queue that is being made or deleted may take to show.
 const nameSettles = 2 * time.Second
 
-// free returns the number of queues unless one has the name.
+// free returns the number of queues unless one has the name. One that is just being
+// made counts.
 func (s *session) free(ctx context.Context, name string) (int, error) {
-	queues, err := s.listQueues(ctx)
+	taken, err := s.streamNames(ctx, nameSubject(name))
 	if err != nil {
-		return 0, err
+		return 0, toError(err)
 	}
-	if slices.ContainsFunc(queues, func(have dms.Queue) bool { return have.Name == name }) {
+	if len(taken) > 0 {
 		return 0, nameTaken(name)
 	}
-	return len(queues), nil
+	queues, err := s.streamNames(ctx, queuePrefixSubject)
+	return len(queues), toError(err)
 }
 
 func nameTaken(name string) error {
@@ -129,27 +132,31 @@ func (b *Broker) Queues(ctx context.Context, project tenancy.ProjectID) ([]dms.Q
 	return queues, nil
 }
 
-// listQueues reads the attributes and sizes of all queues from the log.
-func (s *session) listQueues(ctx context.Context) (queues []dms.Queue, err error) {
-	err = hold(ctx, func(ctx context.Context) error {
-		queues = nil
-		list := s.js.ListStreams(ctx, jetstream.WithStreamListSubject("q.*.>"))
-		for info := range list.Info() {
-			id, ok := parseStreamName(info.Config.Name)
-			if !ok {
-				continue
-			}
-			q, err := parseQueueStream(dms.QueueRef{Project: s.project, Queue: id}, info.Config)
-			if err != nil {
-				return err
-			}
-			q.Messages = int64(info.State.Msgs)
-			queues = append(queues, q)
-		}
-		return list.Err()
-	})
+// listQueues reads the attributes and sizes of all queues. It asks each stream's
+// leader by itself, all at once: the log's own listing stands still for seconds while
+// one stream, perhaps one that is just being made, has no leader.
+func (s *session) listQueues(ctx context.Context) ([]dms.Queue, error) {
+	names, err := s.streamNames(ctx, queuePrefixSubject)
 	if err != nil {
 		return nil, toError(err)
+	}
+	infos := make([]*jetstream.StreamInfo, len(names))
+	err = hold(ctx, func(ctx context.Context) error { return s.streamInfos(ctx, names, infos) })
+	if err != nil {
+		return nil, toError(err)
+	}
+	var queues []dms.Queue
+	for i, info := range infos {
+		id, ok := parseStreamName(names[i])
+		if !ok || info.Config.Name == "" {
+			continue // deleted since it was named
+		}
+		q, err := parseQueueStream(dms.QueueRef{Project: s.project, Queue: id}, info.Config)
+		if err != nil {
+			return nil, toError(err)
+		}
+		q.Messages = int64(info.State.Msgs)
+		queues = append(queues, q)
 	}
 	slices.SortFunc(queues, func(a, b dms.Queue) int {
 		if c := b.Created.Compare(a.Created); c != 0 {
@@ -158,6 +165,70 @@ func (s *session) listQueues(ctx context.Context) (queues []dms.Queue, err error
 		return strings.Compare(a.Name, b.Name)
 	})
 	return queues, nil
+}
+
+// streamNames returns the names of the streams that use the subject. It is answered
+// from the cluster's own list, whether a stream has a leader or not.
+func (s *session) streamNames(ctx context.Context, subject string) (names []string, err error) {
+	for {
+		var page struct {
+			Total   int      `json:"total"`
+			Streams []string `json:"streams"`
+		}
+		request := mustJSON(map[string]any{"offset": len(names), "subject": subject})
+		err := hold(ctx, func(ctx context.Context) error {
+			m, err := s.calls.ask(ctx, "$JS.API.STREAM.NAMES", request)
+			if err != nil {
+				return err
+			}
+			page.Streams = nil
+			return reply(m, &page)
+		})
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, page.Streams...)
+		if len(page.Streams) == 0 || len(names) >= page.Total {
+			return names, nil
+		}
+	}
+}
+
+// streamInfos fills in what is still missing of infos. A stream that does not exist
+// any more gets an empty one.
+func (s *session) streamInfos(ctx context.Context, names []string, infos []*jetstream.StreamInfo) error {
+	calls := make([]*call, len(names))
+	var failed error
+	for i, name := range names {
+		if infos[i] != nil {
+			continue
+		}
+		c, err := s.calls.start(&nats.Msg{Subject: infoPrefix + name})
+		if err != nil {
+			failed = err
+			continue
+		}
+		calls[i] = c
+	}
+	for i, c := range calls {
+		if c == nil {
+			continue
+		}
+		info := &jetstream.StreamInfo{}
+		m, err := c.wait(ctx)
+		if err == nil {
+			err = reply(m, info)
+		}
+		switch {
+		case err == nil:
+			infos[i] = info
+		case code(err) == codeNoStream:
+			infos[i] = &jetstream.StreamInfo{}
+		default:
+			failed = err
+		}
+	}
+	return failed
 }
 
 // Queue returns one queue with its present counters.

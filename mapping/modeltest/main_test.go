@@ -1,0 +1,75 @@
+package modeltest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"testing"
+
+	"dms/deploy/engine/enginetest"
+	"dms/mapping"
+	"dms/tenancy"
+
+	"github.com/nats-io/nats.go"
+)
+
+var (
+	cluster    *enginetest.Cluster
+	operations = flag.Int("model.n", 2000, "operations to compare; the seed of a run that fails is printed, see -rapid.seed")
+)
+
+// steps is how many operations a sequence has on average.
+const steps = 60
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := make(map[string]bool)
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, value := range map[string]string{
+		"rapid.steps":      strconv.Itoa(steps),
+		"rapid.checks":     strconv.Itoa(max(*operations, 100)), // the worlds stop at their share
+		"rapid.nofailfile": "true",
+		"rapid.shrinktime": "60s",
+	} {
+		if !given[name] {
+			if err := flag.Set(name, value); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	}
+	var err error
+	if cluster, err = enginetest.Open(); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot start the engine:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	cluster.Stop()
+	os.Exit(code)
+}
+
+// tenants connects through one member of the cluster under test.
+type tenants struct {
+	member  int
+	project tenancy.Project
+}
+
+func (t tenants) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Conn, error) {
+	return cluster.AccountsVia(t.member).Connect(ctx, id)
+}
+
+func (t tenants) Project(context.Context, tenancy.ProjectID) (tenancy.Project, error) {
+	return t.project, nil
+}
+
+func newBroker(p tenancy.Project, member, nodes int) (*mapping.Broker, error) {
+	return mapping.New(mapping.Options{
+		Tenants:     tenants{member: member, project: p},
+		SealingKeys: []mapping.SealingKey{{ID: 1, Key: [32]byte{1, 2, 3}}},
+		Nodes:       nodes,
+		Log:         slog.New(slog.DiscardHandler),
+	})
+}

@@ -1,0 +1,109 @@
+package modeltest
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// worlds is how many projects run side by side.
+const worlds = 8
+
+// TestTheServiceFollowsTheReference compares -model.n operations. A deviation prints
+// the shortest sequence that shows it, and the seed to run it again.
+func TestTheServiceFollowsTheReference(t *testing.T) {
+	share := int64((*operations + worlds - 1) / worlds)
+	var total atomic.Int64
+	t.Run("worlds", func(t *testing.T) {
+		for i := range worlds {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				var done atomic.Int64
+				failed := false
+				rapid.Check(t, func(rt *rapid.T) {
+					if done.Load() >= share && !failed {
+						return
+					}
+					w := newWorld(t, rt, "", &done)
+					defer w.close()
+					w.run(rt, false)
+					if w.err != nil {
+						failed = true
+						rt.Fatalf("%v\n%s", w.err, w.story())
+					}
+				})
+				total.Add(done.Load())
+			})
+		}
+	})
+	t.Logf("%d operations compared", total.Load())
+	if n := total.Load(); n < int64(*operations) && !t.Failed() {
+		t.Errorf("%d operations were compared, want %d", n, *operations)
+	}
+}
+
+// TestTheServiceFollowsTheReferenceWhileMembersRestart has the cluster for itself.
+func TestTheServiceFollowsTheReferenceWhileMembersRestart(t *testing.T) {
+	share := int64(max(*operations/40, 1))
+	var done atomic.Int64
+	failed := false
+	rapid.Check(t, func(rt *rapid.T) {
+		if done.Load() >= share && !failed {
+			return
+		}
+		w := newWorld(t, rt, "", &done)
+		defer w.close()
+		defer w.revive()
+		w.shaky, w.long = true, time.Minute
+		w.run(rt, true)
+		if w.err != nil {
+			failed = true
+			rt.Fatalf("%v\n%s", w.err, w.story())
+		}
+	})
+}
+
+// TestAWrongReferenceIsFound shows that the comparison can fail: each deliberate
+// mistake of the reference is a deviation within a few hundred operations.
+func TestAWrongReferenceIsFound(t *testing.T) {
+	const within = 1500
+	for _, mistake := range []wrong{
+		"loses a message",
+		"forgets keys",
+		"dies late",
+		"dies early",
+		"turns the order",
+		"ignores labels",
+		"leases for ever",
+		"takes used handles",
+		"takes foreign handles",
+		"allows gaps",
+		"settles behind a failure",
+		"charges the innocent",
+		"takes settled for waiting",
+		"forgets dead letters",
+		"keeps names",
+	} {
+		t.Run(string(mistake), func(t *testing.T) {
+			t.Parallel()
+			var done atomic.Int64
+			for seed := 1; done.Load() < within; seed++ {
+				found := rapid.Custom(func(rt *rapid.T) error {
+					w := newWorld(t, rt, mistake, &done)
+					defer w.close()
+					w.long = 5 * time.Second
+					w.run(rt, false)
+					return w.err
+				}).Example(seed)
+				if found != nil {
+					t.Logf("found after %d operations: %v", done.Load(), found)
+					return
+				}
+			}
+			t.Errorf("not found within %d operations", within)
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package modeltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dms/deploy/engine/enginetest"
+	"dms/mapping"
+	"dms/mapping/dms"
+	"dms/tenancy"
+
+	"pgregory.net/rapid"
+)
+
+// world is one project served by real nodes, and the reference beside it. The first
+// deviation ends it.
+type world struct {
+	ctx     context.Context
+	tb      testing.TB
+	project tenancy.Project
+	nodes   []*mapping.Broker // nil while its member is down
+	ref     *reference
+	handed  []*delivery // all handles, oldest first
+	gone    []*refGroup // deleted, with their queue or alone
+	unheard map[dms.QueueID]time.Time
+	down    int // the member that is down, or -1
+	shaky   bool
+	long    time.Duration // how long to wait for what must come
+	serial  int
+	begun   time.Time
+	trace   []string
+	err     error
+	done    *atomic.Int64 // operations
+}
+
+// newWorld makes a project with one or two nodes and a first queue with a group.
+func newWorld(tb testing.TB, t *rapid.T, w wrong, done *atomic.Int64) *world {
+	p := enginetest.NewProject()
+	if err := cluster.Accounts().Provision(tb.Context(), p); err != nil {
+		tb.Fatalf("provision: %v", err)
+	}
+	made := &world{
+		ctx: tb.Context(), tb: tb, project: p, down: -1, long: 25 * time.Second, begun: time.Now(), done: done,
+		ref:     &reference{wrong: w, ids: make(map[dms.MessageID]bool)},
+		unheard: make(map[dms.QueueID]time.Time),
+	}
+	made.nodes = make([]*mapping.Broker, rapid.IntRange(1, 2).Draw(t, "nodes"))
+	for i := range made.nodes {
+		made.start(i)
+	}
+	return made
+}
+
+func (w *world) start(i int) {
+	b, err := newBroker(w.project, i, len(w.nodes))
+	if err != nil {
+		w.tb.Fatalf("node %d: %v", i, err)
+	}
+	w.nodes[i] = b
+	// A node that takes part has the project open, and so takes up what was left.
+	if _, err := b.Queues(w.ctx, w.project.ID); err != nil {
+		w.deviate("open the project on node %d: %v", i, err)
+	}
+}
+
+func (w *world) stop(i int) {
+	if w.nodes[i] == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 20*time.Second)
+	defer cancel()
+	if err := w.nodes[i].Close(ctx); err != nil {
+		w.deviate("close node %d: %v", i, err)
+	}
+	w.nodes[i] = nil
+}
+
+func (w *world) close() {
+	for i := range w.nodes {
+		w.stop(i)
+	}
+}
+
+// deviate notes the first deviation.
+func (w *world) deviate(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+		w.note("DEVIATION: %v", w.err)
+	}
+}
+
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%7.3fs ", time.Since(w.begun).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (w *world) story() string { return strings.Join(w.trace, "\n") }
+
+// node draws one that runs.
+func (w *world) node(t *rapid.T) (*mapping.Broker, int) {
+	var up []int
+	for i, b := range w.nodes {
+		if b != nil {
+			up = append(up, i)
+		}
+	}
+	if len(up) == 0 {
+		t.SkipNow()
+	}
+	i := rapid.SampledFrom(up).Draw(t, "node")
+	return w.nodes[i], i
+}
+
+func (w *world) queue(t *rapid.T) *refQueue {
+	if len(w.ref.queues) == 0 {
+		t.SkipNow()
+	}
+	return rapid.SampledFrom(w.ref.queues).Draw(t, "queue")
+}
+
+func (w *world) groups() (gs []*refGroup) {
+	for _, q := range w.ref.queues {
+		gs = append(gs, q.groups...)
+	}
+	return gs
+}
+
+func (w *world) group(t *rapid.T) *refGroup {
+	gs := w.groups()
+	if len(gs) == 0 {
+		t.SkipNow()
+	}
+	return rapid.SampledFrom(gs).Draw(t, "group")
+}
+
+func (g *refGroup) String() string { return g.q.Name + "/" + g.Name }
+
+func codeOf(err error) dms.Code {
+	if err == nil {
+		return ""
+	}
+	if own, ok := errors.AsType[*dms.Error](err); ok {
+		return own.Code
+	}
+	return dms.Code("not an error of the service: " + err.Error())
+}
+
+// run does a sequence of operations and settles everything at its end.
+func (w *world) run(t *rapid.T, restarts bool) {
+	actions := make(map[string]func(*rapid.T))
+	add := func(weight int, name string, f func(*rapid.T)) {
+		for i := range weight {
+			actions[fmt.Sprintf("%s%d", name, i)] = func(t *rapid.T) {
+				if w.err != nil {
+					return
+				}
+				f(t)
+				w.done.Add(1)
+			}
+		}
+	}
+	add(5, "send", w.send)
+	add(2, "resend", w.resend)
+	add(8, "consume", w.consume)
+	add(2, "consumeDead", w.consumeDead)
+	add(8, "ack", w.ack)
+	add(2, "ackOdd", w.ackOdd)
+	add(1, "giveBack", w.giveBack)
+	add(1, "createQueue", w.createQueue)
+	add(2, "createGroup", w.createGroup)
+	add(1, "delete", w.delete)
+	add(1, "knock", w.knock)
+	add(2, "look", w.look)
+	if restarts {
+		add(2, "member", w.member)
+	} else {
+		add(1, "restartNode", w.restartNode)
+	}
+	w.createQueue(t)
+	w.createGroup(t)
+	t.Repeat(actions)
+	if w.err == nil {
+		w.drain()
+	}
+}
