@@ -56,7 +56,7 @@ fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
 		go list -f '{{.Dir}}' ./... | while read -r dir; do \
 			{ grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null || true; } | sed 's/^func //' | while read -r target; do \
 				echo "$$target in $${dir#$(CURDIR)/}"; \
-				(cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) . </dev/null); \
+				(cd "$$dir" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) -fuzzminimizetime 100x . </dev/null); \
 			done; \
 		done); \
 	done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 
 	"dms/deploy/devidp"
 	"dms/facade"
@@ -52,10 +53,15 @@ func (n *Node) route(api http.Handler) http.Handler {
 	if n.mounted == nil {
 		return api
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", api)
-	mux.Handle(devidp.Path+"/", n.mounted)
-	return mux
+	// Not a ServeMux: it answers unclean paths with redirects, which clients of the API
+	// do not sign anew.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, devidp.Path+"/") {
+			n.mounted.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
 }
 
 // observe measures the requests of the API.

@@ -77,7 +77,11 @@ func call(t *testing.T, url, token string) int {
 
 func send(t *testing.T, req *http.Request) int {
 	t.Helper()
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +155,10 @@ func TestDevAdmitsItsCredentials(t *testing.T) {
 	}
 	if status := call(t, d.AdminURL()+"/readyz", ""); status != http.StatusOK {
 		t.Errorf("/readyz answers %d", status)
+	}
+	// A redirect would lose the signature; unclean paths are unknown ones.
+	if status := call(t, d.URL()+"/v2//queues/../queues", env["DMS_TOKEN"]); status < 400 || status >= 500 {
+		t.Errorf("an unclean path is answered with %d, want a refusal", status)
 	}
 	_, metrics, _ := get(t, d.AdminURL()+"/metrics")
 	if want := `http_route="/v2/{project}/queues"`; !strings.Contains(metrics, want) {

@@ -120,7 +120,11 @@ func (n *Node) Run(ctx context.Context, ready func() error) error {
 	case ctx.Err() != nil:
 		err = nil // asked to stop while starting
 	}
-	n.log.LogAttrs(ctx, slog.LevelInfo, "stopping", slog.Any("because", err))
+	if err != nil {
+		n.log.Error("the node failed and stops", "err", err)
+	} else {
+		n.log.Info("stopping as asked")
+	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.Stop.Limit)
 	defer cancel()
 	return errors.Join(err, n.Stop(stopping))
