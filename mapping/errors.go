@@ -16,6 +16,7 @@ import (
 // The log's error codes this package acts on.
 const (
 	codeAccountFull     = 10002
+	codeNoPeers         = 10005
 	codeUnavailable     = 10008
 	codeNotLeader       = 10009
 	codeNoConsumer      = 10014
@@ -81,11 +82,12 @@ func code(err error) jetstream.ErrorCode {
 }
 
 // transient reports whether the same request may succeed in a moment: a leader is
-// being elected, a reply was lost, a member is still loading the account, or the log
-// asks for patience.
+// being elected, a reply was lost, a member is still loading the account or has just
+// joined (no stream of ours reserves space, so there is room on every peer that is
+// known), or the log asks for patience.
 func transient(err error) bool {
 	switch code(err) {
-	case codeUnavailable, codeNotLeader, codeAccountLoading, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
+	case codeNoPeers, codeUnavailable, codeNotLeader, codeAccountLoading, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
 		return true
 	case 0:
 		return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||

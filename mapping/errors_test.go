@@ -35,6 +35,7 @@ type codeRow struct {
 func codeRows() map[string]codeRow {
 	return map[string]codeRow{
 		"codeAccountFull":     {codeAccountFull, server.JSAccountResourcesExceededErr, dms.QuotaExceeded, false},
+		"codeNoPeers":         {codeNoPeers, server.JSClusterNoPeersErrF, dms.Unavailable, true},
 		"codeUnavailable":     {codeUnavailable, server.JSClusterNotAvailErr, dms.Unavailable, true},
 		"codeNotLeader":       {codeNotLeader, server.JSClusterNotLeaderErr, dms.Unavailable, true},
 		"codeNoConsumer":      {codeNoConsumer, server.JSConsumerNotFoundErr, dms.GroupNotFound, false},
