@@ -3,6 +3,7 @@ module dms/e2e
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/chnsz/golangsdk v0.0.0-20211129061956-055d0ed2e3f8
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/google/go-cmp v0.7.0
