@@ -218,6 +218,22 @@ func TestUnacknowledgedMessagesComeAgainAndBecomeDeadLetters(t *testing.T) {
 	}
 }
 
+func TestFIFOGroupsKeepOrderWhenNobodyAcknowledges(t *testing.T) {
+	t.Parallel()
+	c := newCustomer(t)
+	queue := c.queue(`,"queue_mode":"FIFO"`)
+	group := c.group(queue, "g")
+	sent := []string{"1", "2", "3", "4"}
+	c.send(queue, texts(sent...)...)
+	path := groupPath(queue, group)
+	first := c.receive(path + "/messages?max_msgs=3&time_wait=5&ack_wait=15")
+	c.settle(path+"/ack", "success", first[0])
+	again := c.receive(path + "/messages?max_msgs=10&time_wait=40&ack_wait=15")
+	if b := bodies(t, again); !slices.Equal(b, sent[1:]) {
+		t.Errorf("after the ack_wait came %v, want %v", b, sent[1:])
+	}
+}
+
 func TestDeadLettersKeepOrderAndBelongToTheirGroup(t *testing.T) {
 	t.Parallel()
 	c := newCustomer(t)

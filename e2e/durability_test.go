@@ -261,33 +261,44 @@ func (c customer) settleSome(l *ledger, settled map[string]bool) bool {
 	return err == nil
 }
 
-func TestAnOrderlyRestartKeepsEverything(t *testing.T) {
+func TestARestartKeepsEverything(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	p := ownService(t, folder)
-	c := customerOf(t, p, 0)
-	l := newLedgers(c, 1)[1]
-	c.must(http.StatusNoContent, nil, "POST", "/queue/"+l.queue+"/tags", `{"tag":{"key":"k","value":"v"}}`)
-	c.send(l.queue, `{"body":"kept","attributes":{"a":1},"tags":["t"]}`)
-	c.send(l.queue, `{"body":"late","delay_time":1000}`)
-	c.send(l.queue, `{"body":"much later","delay_time":604800000}`)
-	see := func(c customer) []string {
-		return victim{queue: l.queue}.state(c)
-	}
-	waitFor(t, func() (bool, string) {
-		got := see(c)[0]
-		return strings.Contains(got, `"produced_messages":2`), got
-	})
-	before := see(c)
-	if err := p.Stop(detached(t)); err != nil {
-		t.Fatal(err)
-	}
-	c = customerOf(t, ownService(t, folder), 0)
-	if diff := cmp.Diff(before, see(c)); diff != "" {
-		t.Errorf("what is seen after the restart (-before +after):\n%s", diff)
-	}
-	got := c.take(2, l.queue, l.group)
-	if b := bodies(t, got); !slices.Equal(b, []string{"kept", "late"}) || string(got[0].Message.Attributes) != `{"a":1}` || !slices.Equal(got[0].Message.Tags, []string{"t"}) {
-		t.Errorf("after the restart came %v: %+v", b, got)
+	for how, end := range map[string]func(*testing.T, *Process) error{
+		"in order":   func(t *testing.T, p *Process) error { return p.Stop(detached(t)) },
+		"by a crash": func(_ *testing.T, p *Process) error { return p.Kill() },
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			p := ownService(t, folder)
+			c := customerOf(t, p, 0)
+			ledgers := newLedgers(c, 1)
+			delayed, l := ledgers[0], ledgers[1]
+			c.must(http.StatusNoContent, nil, "POST", "/queue/"+l.queue+"/tags", `{"tag":{"key":"k","value":"v"}}`)
+			c.send(l.queue, `{"body":"kept","attributes":{"a":1},"tags":["t"]}`)
+			c.send(l.queue, `{"body":"late","delay_time":1000}`)
+			c.send(l.queue, `{"body":"much later","delay_time":604800000}`)
+			c.send(delayed.queue, `{"body":"due meanwhile","delay_time":4000}`, `{"body":"due after that","delay_time":16000}`)
+			see := func(c customer) []string { return victim{queue: l.queue}.state(c) }
+			waitFor(t, func() (bool, string) {
+				got := see(c)[0]
+				return strings.Contains(got, `"produced_messages":2`), got
+			})
+			before := see(c)
+			if err := end(t, p); err != nil {
+				t.Fatal(err)
+			}
+			c = customerOf(t, ownService(t, folder), 0)
+			if diff := cmp.Diff(before, see(c)); diff != "" {
+				t.Errorf("what is seen after the restart (-before +after):\n%s", diff)
+			}
+			got := c.take(2, l.queue, l.group)
+			if b := bodies(t, got); !slices.Equal(b, []string{"kept", "late"}) || string(got[0].Message.Attributes) != `{"a":1}` || !slices.Equal(got[0].Message.Tags, []string{"t"}) {
+				t.Errorf("after the restart came %v: %+v", b, got)
+			}
+			if b := delayed.receiveAll(c, 2); !slices.Equal(b, []string{"due meanwhile", "due after that"}) {
+				t.Errorf("of the delayed messages came %v", b)
+			}
+		})
 	}
 }

@@ -304,3 +304,22 @@ func TestTheDescriptionIsServedAndComplete(t *testing.T) {
 		}
 	}
 }
+
+func TestOperatorsCanAskForHealthAndMetricsBesideTheAPI(t *testing.T) {
+	t.Parallel()
+	c := newCustomer(t)
+	c.queue("")
+	operator := NewClient(service.Env.Admin, "", nil)
+	for path, want := range map[string]string{"/livez": "", "/readyz": "", "/metrics": "http_server_request_duration"} {
+		a, err := operator.Do(t.Context(), "GET", path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Status != http.StatusOK || !strings.Contains(string(a.Body), want) {
+			t.Errorf("%s: %v, want 200 with %q", path, a, want)
+		}
+		if b := c.at("GET", path, ""); b.Status != http.StatusNotFound {
+			t.Errorf("%s is served to customers: %v", path, b)
+		}
+	}
+}
