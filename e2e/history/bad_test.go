@@ -202,6 +202,13 @@ var bad = []struct {
 		refuse(s.misuse(Expired, "q", "g", c, 40, 41), "DMS.10542209")
 		s.get("q", "g", 60, 62)
 	}},
+	{"a message's handle obeyed at the dead letters", "K8", "wrong_kind handle changed", func(s *story) {
+		s.retryOnce()
+		s.send("q", 0, 1, 1)
+		s.ack(Ack, "g", s.get("q", "g", 2, 3, 1), 4, 5, "n")
+		d := s.receive(DeadReceive, "q", "g", 6, 7, 1)
+		refuse(s.misuse(WrongKind, "q", "g", d, 8, 9), "DMS.10542205")
+	}},
 	{"dead letter missing after failures", "K9", "missing", func(s *story) {
 		s.send("q", 0, 1, 1)
 		s.ack(Ack, "g", s.get("q", "g", 2, 3, 1), 4, 5, "n")

@@ -145,6 +145,15 @@ func TestNothingIsSaidAgainstGoodHistories(t *testing.T) {
 			s.calls[len(s.calls)-1].Result = Fail
 			s.yes(s.get("q", "g", 42, 43, 1), 44, 45)
 		}},
+		{"misused handles of dead letters were refused", "", func(s *story) {
+			s.retryOnce()
+			s.send("q", 0, 1, 1)
+			s.ack(Ack, "g", s.get("q", "g", 2, 3, 1), 4, 5, "n")
+			d := s.receive(DeadReceive, "q", "g", 6, 7, 1)
+			refuse(s.misuse(WrongKind, "q", "g", d, 8, 9), "DMS.10542205")
+			refuse(s.misuse(OtherKey, "q", "g", d, 8, 9), "DMS.10542209")
+			s.ack(DeadAck, "g", d, 10, 11, "y")
+		}},
 		{"an acknowledgement repeated", "", func(s *story) {
 			s.send("f", 0, 1, 1, 2)
 			c := s.get("f", "g", 2, 3, 1, 2)

@@ -79,7 +79,7 @@ func (r *Run) misuse(c *Call, it *Item, rule, detail string) Violation {
 // was read to the end, yet it neither came again nor was settled in any other way.
 func (r *Run) vanished(c *Call, it *Item) bool {
 	of, ok := r.handles[it.Handle]
-	if !ok || of.group.Open {
+	if !ok || of.dead && of.group.DeadOpen || !of.dead && of.group.Open {
 		return false
 	}
 	m := &r.msgs[of.msg]
