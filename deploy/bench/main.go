@@ -78,7 +78,14 @@ func run(ctx context.Context, rounds int, length time.Duration, only string) err
 		fmt.Printf("%-16s %12.0f %12.0f %7.2f %7.2f\n", p.name, a, b, b/a, p.bar)
 	}
 	if only == "" || only == "wake" {
-		return wake(ctx, s)
+		if err := wake(ctx, s); err != nil {
+			return fmt.Errorf("wake: %w", err)
+		}
+	}
+	if only == "" || only == "parked" {
+		if err := parked(ctx, s); err != nil {
+			return fmt.Errorf("parked: %w", err)
+		}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sort"
 	"strings"
 	"time"
 
@@ -284,49 +283,4 @@ func rawCursor(ctx context.Context, s *service) (int64, error) {
 			return n, put()
 		})
 	})
-}
-
-// wake measures how long after a send its message reaches a parked poll.
-func wake(ctx context.Context, s *service) error {
-	for _, mode := range []string{"NORMAL", "FIFO"} {
-		queue, group, _, err := s.queue(ctx, mode)
-		if err != nil {
-			return err
-		}
-		var late []time.Duration
-		for range 200 {
-			woken := make(chan error, 1)
-			var at time.Time
-			go func() {
-				var got []delivery
-				err := s.call(ctx, http.MethodGet, group+"/messages?time_wait=30", nil, &got)
-				at = time.Now()
-				if err == nil {
-					err = s.ackAll(ctx, group, got)
-				}
-				woken <- err
-			}()
-			time.Sleep(10 * time.Millisecond) // so that the poll is parked
-			if err := s.call(ctx, http.MethodPost, queue+"/messages", []byte(`{"messages":[{"body":"x"}]}`), nil); err != nil {
-				return err
-			}
-			stored := time.Now()
-			if err := <-woken; err != nil {
-				return err
-			}
-			late = append(late, at.Sub(stored))
-		}
-		sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
-		fmt.Printf("wake %-7s after the send's answer: p50 %v p99 %v\n", mode, late[100], late[198])
-	}
-	return nil
-}
-
-func (s *service) ackAll(ctx context.Context, group string, got []delivery) error {
-	for _, d := range got {
-		if err := s.call(ctx, http.MethodPost, group+"/ack", fmt.Appendf(nil, `{"message":[{"handler":"%s"}]}`, d.Handler), nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }

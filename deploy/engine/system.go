@@ -78,6 +78,18 @@ func (m *Member) Varz() (*server.Varz, error) {
 	return m.server.Varz(nil)
 }
 
+// Raftz describes the replication groups of the account (public key) that the member
+// takes part in, by account and name.
+func (m *Member) Raftz(account string) (server.RaftzStatus, error) {
+	if err := m.storage(); err != nil {
+		return nil, err
+	}
+	if status := m.server.Raftz(&server.RaftzOptions{AccountFilter: account}); status != nil {
+		return *status, nil
+	}
+	return nil, nil
+}
+
 // IsClusterLeader reports whether the member decides where streams are placed.
 func (m *Member) IsClusterLeader() bool { return m.storage() == nil && m.server.JetStreamIsLeader() }
 
