@@ -160,3 +160,18 @@ func TestLabelsSelectMessages(t *testing.T) {
 		}
 	})
 }
+
+func TestAFIFOFailureOutOfTurnChargesNobody(t *testing.T) {
+	f := newFixture(t, dms.NewQueue{Mode: dms.FIFO, MaxConsumeCount: 1})
+	send(t, f.b, f.queue, "m1", "m2", "m3")
+	ds := receiveExactly(t, f.b, f.group, 3)
+	acknowledge(t, f.b, f.group, dms.Live, acks(ds[1:], false), 0)
+	ds = receiveExactly(t, f.b, f.group, 3)
+	if d := cmp.Diff([]string{"m1", "m2", "m3"}, bodies(ds)); d != "" {
+		t.Errorf("after the failure (-want +got):\n%s", d)
+	}
+	acknowledge(t, f.b, f.group, dms.Live, acks(ds), 3)
+	if c := counters(t, f.b, f.group); c.DeadProduced != 0 {
+		t.Errorf("a message became a dead letter out of turn: %+v", c)
+	}
+}

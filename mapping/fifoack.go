@@ -70,12 +70,13 @@ func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks 
 			return outcome{}, err
 		}
 	}
+	inTurn := did.ended && did.taken < len(c.Lease.Seqs) && receipts[did.settled].seq == c.Lease.Seqs[did.taken]
 	c.settle(did.taken)
 	switch {
-	case did.ended && acks[did.settled].Success:
-		c.release() // out of order: nobody failed
-	case did.ended:
+	case inTurn:
 		c.fail()
+	case did.ended:
+		c.release() // out of order: the message whose turn it is was not failed
 	}
 	return did, nil
 }
