@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"dms/facade"
 	"dms/mapping"
@@ -93,7 +92,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	}
 	n.stops.add("control connection", closeConn(control))
 	limits := n.projectLimits(total)
-	reg, err := openRegistry(ctx, registry.Options{
+	reg, err := registry.Open(ctx, registry.Options{
 		Conn: control, Provision: acc.Provision, Remove: acc.Delete,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
 		TotalBytes: total, Log: n.log,
@@ -109,22 +108,6 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		}
 	})
 	return &tenants{acc, reg}, n.admitConfigured(ctx, reg, limits)
-}
-
-// registryAttempt bounds one try to open the registry: while its bucket has no leader,
-// as after a start of all nodes, a request for it is dropped without an answer.
-const registryAttempt = 3 * time.Second
-
-// openRegistry tries until the registry is open or the context ends.
-func openRegistry(ctx context.Context, o registry.Options) (*registry.Registry, error) {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, registryAttempt)
-		reg, err := registry.Open(attempt, o)
-		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return reg, err
-		}
-	}
 }
 
 // admitConfigured makes the projects of the access keys, which exist because the

@@ -144,6 +144,9 @@ func (d *dispatcher) deal() {
 	if len(d.spare) > 0 {
 		d.later(&d.giveUp, keepSpare, d.returnSpare)
 	}
+	if len(d.waiters) > 0 && len(d.waiters[0].got) > 0 {
+		d.later(&d.flush, linger, d.finishServed)
+	}
 }
 
 // finish ends a poll with what it has. The caller holds d.mu.
@@ -282,9 +285,6 @@ func (d *dispatcher) take(a *arrival) {
 		return
 	}
 	d.deal()
-	if len(d.waiters) > 0 && len(d.waiters[0].got) > 0 {
-		d.later(&d.flush, linger, d.finishServed)
-	}
 }
 
 // drop forgets the pull. The caller holds d.mu.
@@ -295,6 +295,9 @@ func (d *dispatcher) drop(p *pull) {
 	}
 	if d.pull == p {
 		d.pull = nil
+	}
+	if p.sweep && len(d.waiters) == 0 {
+		d.returnSpare() // nobody asked for it
 	}
 }
 

@@ -225,3 +225,25 @@ func TestAProjectMadeAgainIsEmptyAndUsable(t *testing.T) {
 		t.Errorf("messages (-want +got):\n%s", d)
 	}
 }
+
+func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
+	f := newFixture(t, dms.NewQueue{})
+	receive(t, f.b, f.group, live(1, time.Second)) // makes the consumer
+	s, release, err := f.b.session(t.Context(), f.p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := s.dispatcher(q, f.group, groupRecord{})
+	d.take(&arrival{payload: payload("spare"), base: time.Now()})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	got, err := d.receive(ctx, 2, 25*time.Second)
+	if err != nil || len(got) != 1 {
+		t.Errorf("the poll got %d messages, %v", len(got), err)
+	}
+}

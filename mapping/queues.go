@@ -408,5 +408,9 @@ func (s *session) group(ctx context.Context, q *queue, id dms.GroupID) (groupRec
 	if g := r.group(id); g != nil {
 		return *g, nil
 	}
+	// The record goes with its queue, so it is asked which of the two is missing.
+	if err := s.gone(ctx, q.Ref.Queue); err != nil {
+		return groupRecord{}, err
+	}
 	return groupRecord{}, dms.Errorf(dms.GroupNotFound, "the consumer group does not exist")
 }

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"dms/mapping/dms"
@@ -81,15 +82,19 @@ func (s *session) sweep(q *queue, ref dms.GroupRef) {
 	s.dispatcher(q, ref, g).sweep()
 }
 
-// sweep places a pull of one that does not wait, unless a pull is on its way anyway.
+// sweepBatch is how far a sweep looks. What has failed for good may stand behind
+// others that wait to be delivered again.
+const sweepBatch = 10
+
+// sweep places a pull that does not wait, unless a pull is on its way anyway.
 func (d *dispatcher) sweep() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.pull != nil || d.ended || d.s.base.Err() != nil {
 		return
 	}
-	p := &pull{started: time.Now(), left: 1, sweep: true}
-	d.place(p, []byte(`{"batch":1,"no_wait":true,"expires":50000000}`))
+	p := &pull{started: time.Now(), left: sweepBatch, sweep: true}
+	d.place(p, fmt.Appendf(nil, `{"batch":%d,"no_wait":true,"expires":50000000}`, sweepBatch))
 	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })
 }
 

@@ -137,7 +137,7 @@ func (w *world) consumeDead(t *rapid.T) {
 	if len(gs) == 0 {
 		t.SkipNow()
 	}
-	w.take(t, rapid.SampledFrom(gs).Draw(t, "group"), dms.Dead, nil, 0, false)
+	w.take(t, pick(t, "group", gs), dms.Dead, nil, 0, false)
 }
 
 // giveBack consumes and returns the batch, as is done for a client that has gone.
@@ -164,25 +164,40 @@ func (w *world) take(t *rapid.T, g *refGroup, kind dms.Kind, labels []string, ma
 	w.receive(g, i, req, patient, back)
 }
 
-// receive consumes; a patient call waits for what must come, and then it must.
+// receive consumes; a patient call asks again for what must come, until it does.
 func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool) []*delivery {
+	begun := time.Now()
+	must := patient && g.pending(req.Kind, begun)
 	req.Wait = 60 * time.Millisecond
-	must := patient && g.pending(req.Kind, time.Now())
 	if must {
-		req.Wait = w.long
+		req.Wait = onePoll
 	}
-	from := time.Now()
-	batch, err := w.nodes[i].Receive(w.ctx, g.Ref, req)
-	until := time.Now()
-	bodies := bodiesOf(batch.Deliveries)
-	w.note("node %d: consume %s kind %d max %d wait %v ack_wait %v, took %v -> %v %v", i, g, req.Kind, req.Max, req.Wait, req.AckWait, until.Sub(from).Round(time.Millisecond), bodies, err)
-	if err != nil {
-		w.deviate("consume: %v", err)
-		return nil
-	}
-	if must && len(bodies) == 0 {
-		w.deviate("consume %s: nothing came within %v", g, req.Wait)
-		return nil
+	var batch dms.Batch
+	var bodies []string
+	var from, until time.Time
+	for {
+		var err error
+		ready := g.ready(req.Kind, time.Now())
+		from = time.Now()
+		batch, err = w.nodes[i].Receive(w.ctx, g.Ref, req)
+		until = time.Now()
+		bodies = bodiesOf(batch.Deliveries)
+		w.note("node %d: consume %s kind %d max %d wait %v ack_wait %v, took %v -> %v %v", i, g, req.Kind, req.Max, req.Wait, req.AckWait, until.Sub(from).Round(time.Millisecond), bodies, err)
+		if err != nil {
+			w.deviate("consume: %v", err)
+			return nil
+		}
+		if must && until.Sub(from) >= req.Wait && slices.ContainsFunc(bodies, func(b string) bool { return ready[b] }) && !knownHeldBack {
+			w.deviate("consume %s: what was there from the start was held back for %v", g, req.Wait)
+			return nil
+		}
+		if !must || len(bodies) > 0 {
+			break
+		}
+		if time.Since(begun) > w.long {
+			w.deviate("consume %s kind %d: nothing came within %v", g, req.Kind, w.long)
+			return nil
+		}
 	}
 	ds, err := g.delivered(req, batch.Deliveries, bodies, from, until)
 	if err != nil {
@@ -231,7 +246,7 @@ func (w *world) ack(t *rapid.T) {
 	if len(open) == 0 {
 		t.SkipNow()
 	}
-	one := rapid.SampledFrom(open).Draw(t, "batch")
+	one := pick(t, "batch", open)
 	var items []item
 	for _, d := range w.handed {
 		if d.batch == one.batch && !d.settled && !d.failed {
@@ -254,11 +269,12 @@ func (w *world) ackOdd(t *rapid.T) {
 		from = append(from, b...)
 	}
 	if len(w.handed) > 0 && rapid.IntRange(0, 3).Draw(t, "foreign") == 0 {
-		from = append(from, rapid.SampledFrom(w.handed).Draw(t, "other"))
+		from = append(from, pick(t, "other", w.handed))
 	}
 	var items []item
 	if len(from) > 0 {
-		for _, d := range rapid.SliceOfN(rapid.SampledFrom(from), 0, 4).Draw(t, "handles") {
+		for range rapid.IntRange(0, 4).Draw(t, "handles") {
+			d := pick(t, "handle", from)
 			items = append(items, item{d: d, handle: d.handle})
 		}
 	}
@@ -315,12 +331,12 @@ func (w *world) look(t *rapid.T) {
 }
 
 func (w *world) compare(i int, q *refQueue) {
-	ctx, cancel := context.WithTimeout(w.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, min(w.long, 15*time.Second))
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		problem := w.differs(ctx, i, q)
+		problem := w.differs(i, q)
 		if problem == "" {
 			w.note("node %d: counters of %s agree", i, q.Name)
 			return
@@ -334,9 +350,9 @@ func (w *world) compare(i int, q *refQueue) {
 	}
 }
 
-func (w *world) differs(ctx context.Context, i int, q *refQueue) string {
+func (w *world) differs(i int, q *refQueue) string {
 	from := time.Now()
-	_, groups, err := w.nodes[i].Groups(ctx, q.Ref, dms.GroupView{Counters: true, DeadLetters: true})
+	_, groups, err := w.nodes[i].Groups(w.ctx, q.Ref, dms.GroupView{Counters: true, DeadLetters: true})
 	if err != nil || len(groups) != len(q.groups) {
 		return fmt.Sprintf("groups of %s: %d, want %d: %v", q.Name, len(groups), len(q.groups), err)
 	}

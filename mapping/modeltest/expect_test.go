@@ -16,6 +16,29 @@ const (
 	soon = 5 * time.Second
 )
 
+// Deviations of the service that are known and not counted. Each names what to do
+// when it is gone: delete the constant and what it guards.
+const (
+	// A poll that begins with a spare delivery and wants more waits its whole time.
+	knownHeldBack = true
+	// Consuming from a queue that another node deleted says that the group is unknown.
+	knownGroupOfDeletedQueue = true
+)
+
+// onePoll is the wait of one poll of a patient consumer.
+const onePoll = 5 * time.Second
+
+// ready are the bodies of what the group can get at once.
+func (g *refGroup) ready(kind dms.Kind, now time.Time) map[string]bool {
+	bodies := make(map[string]bool)
+	for _, m := range g.meant() {
+		if s := g.at(m); kind == dms.Live && s.phase == free && !now.Before(m.until) && len(g.live.lease) == 0 {
+			bodies[m.body] = true
+		}
+	}
+	return bodies
+}
+
 // pending reports whether a message of the group, or a dead letter, must come before
 // long. It never says so of what a member that went down may have made uncertain.
 func (g *refGroup) pending(kind dms.Kind, now time.Time) bool {

@@ -84,6 +84,7 @@ func (w *world) close() {
 	for i := range w.nodes {
 		w.stop(i)
 	}
+	debugStory(w) // DEBUG
 }
 
 // deviate notes the first deviation.
@@ -111,7 +112,7 @@ func (w *world) node(t *rapid.T) (*mapping.Broker, int) {
 	if len(up) == 0 {
 		t.SkipNow()
 	}
-	i := rapid.SampledFrom(up).Draw(t, "node")
+	i := pick(t, "node", up)
 	return w.nodes[i], i
 }
 
@@ -119,7 +120,7 @@ func (w *world) queue(t *rapid.T) *refQueue {
 	if len(w.ref.queues) == 0 {
 		t.SkipNow()
 	}
-	return rapid.SampledFrom(w.ref.queues).Draw(t, "queue")
+	return pick(t, "queue", w.ref.queues)
 }
 
 func (w *world) groups() (gs []*refGroup) {
@@ -134,7 +135,12 @@ func (w *world) group(t *rapid.T) *refGroup {
 	if len(gs) == 0 {
 		t.SkipNow()
 	}
-	return rapid.SampledFrom(gs).Draw(t, "group")
+	return pick(t, "group", gs)
+}
+
+// pick draws an index, which is all of it that is printed.
+func pick[T any](t *rapid.T, what string, from []T) T {
+	return from[rapid.IntRange(0, len(from)-1).Draw(t, what)]
 }
 
 func (g *refGroup) String() string { return g.q.Name + "/" + g.Name }

@@ -40,7 +40,9 @@ func openBucket(ctx context.Context, nc *nats.Conn) (*bucket, error) {
 	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()
 	for {
-		b, err := tryOpen(ctx, js)
+		attempt, cancel := context.WithTimeout(ctx, answerWithin)
+		b, err := tryOpen(attempt, js)
+		cancel()
 		if err == nil || errors.Is(err, errUnsafe) {
 			return b, err
 		}
@@ -87,9 +89,26 @@ func tryOpen(ctx context.Context, js jetstream.JetStream) (*bucket, error) {
 	return &bucket{stream: stream, kv: kv}, nil
 }
 
+// answerWithin is how long one read waits. While the bucket has no leader a request is
+// dropped without an answer, so it is asked again rather than waited for.
+const answerWithin = 2 * time.Second
+
+func asked(ctx context.Context, f func(context.Context) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, answerWithin)
+		m, err := f(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return m, err
+		}
+	}
+}
+
 // read returns the record of a project, or an entry without one.
 func (b *bucket) read(ctx context.Context, id tenancy.ProjectID) (entry, error) {
-	m, err := b.stream.GetLastMsgForSubject(ctx, subjects+string(id))
+	m, err := asked(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return b.stream.GetLastMsgForSubject(ctx, subjects+string(id))
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return entry{}, nil
 	}
@@ -101,7 +120,9 @@ func (b *bucket) read(ctx context.Context, id tenancy.ProjectID) (entry, error) 
 
 // next returns the first change at or after the sequence; ok is false if there is none.
 func (b *bucket) next(ctx context.Context, from uint64) (id tenancy.ProjectID, e entry, ok bool, err error) {
-	m, err := b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subjects+">"))
+	m, err := asked(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subjects+">"))
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return "", entry{}, false, nil
 	}
@@ -129,6 +150,8 @@ func (b *bucket) write(ctx context.Context, id tenancy.ProjectID, at uint64, rec
 	if err != nil {
 		return entry{}, fmt.Errorf("write record: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
+	defer cancel()
 	revision, err := b.kv.Update(ctx, string(id), data, at)
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return entry{}, errConflict
