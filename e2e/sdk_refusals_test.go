@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -207,18 +209,27 @@ func TestSDKCannotExceedTheQuotaOfQueues(t *testing.T) {
 		}
 		return *made.Id, nil
 	}
-	var last string
+	var ids []string
 	for range 30 {
 		id, err := create()
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = id
+		ids = append(ids, id)
+	}
+	list, err := c.ListQueues(&model.ListQueuesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Queues of the same second have no order that a customer could know.
+	newestFirst := func(a, b model.ListQueuesRespQueues) int { return cmp.Compare(*b.Created, *a.Created) }
+	if len(*list.Queues) != len(ids) || !slices.IsSortedFunc(*list.Queues, newestFirst) {
+		t.Errorf("%d queues are listed in this order: %v", len(*list.Queues), *list.Queues)
 	}
 	if id, err := create(); !isRefusal(err, 400, "DMS.10240020") {
 		t.Fatalf("the queue %s beyond the quota: %v", id, err)
 	}
-	if _, err := c.DeleteQueue(&model.DeleteQueueRequest{QueueId: last}); err != nil {
+	if _, err := c.DeleteQueue(&model.DeleteQueueRequest{QueueId: ids[7]}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := create(); err != nil {
