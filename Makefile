@@ -16,7 +16,7 @@ MODULES := . $(patsubst %/go.mod,%,$(wildcard e2e/go.mod))
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools:
@@ -62,7 +62,11 @@ fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
 	done
 
 .PHONY: bench
-bench: tools ## Run the benchmarks, ten times each, for benchstat
+bench: tools ## Compare REST with the bare log in one run (make bench ONLY="send 10")
+	go run ./deploy/bench $(if $(ONLY),-only "$(ONLY)")
+
+.PHONY: microbench
+microbench: tools ## Run the benchmarks of single functions, ten times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 10 ./...
 
 .PHONY: golden

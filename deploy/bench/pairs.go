@@ -29,23 +29,23 @@ func pairs() []pair {
 
 var kilobyte = strings.Repeat("x", 1024-len(`{"body":""}`))
 
-func stored() []byte { return []byte(`{"body":"` + kilobyte + `"}`) }
-
 func sendBody(n int) []byte {
 	one := `{"body":"` + kilobyte + `"}`
 	return []byte(`{"messages":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]}`)
 }
 
-func restSend(n int) func(context.Context, *service) (int64, error) {
-	return func(ctx context.Context, s *service) (int64, error) {
+func restSend(n int) func(context.Context, *service) (float64, error) {
+	return func(ctx context.Context, s *service) (float64, error) {
 		queue, _, _, err := s.queue(ctx, "NORMAL")
 		if err != nil {
 			return 0, err
 		}
 		defer s.remove(queue)
 		body := sendBody(n)
-		return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
-			return int64(n), s.call(ctx, http.MethodPost, queue+"/messages", body, nil)
+		return timed(ctx, s, func(ctx context.Context) (int64, error) {
+			return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+				return int64(n), s.call(ctx, http.MethodPost, queue+"/messages", body, nil)
+			})
 		})
 	}
 }
@@ -56,24 +56,12 @@ func (s *service) remove(queue string) {
 	_ = s.call(ctx, http.MethodDelete, queue, nil, nil)
 }
 
-// bare makes a queue's stream and returns the subject to publish to.
-func (s *service) bare(ctx context.Context) (queue, stream, subject string, err error) {
-	queue, _, stream, err = s.queue(ctx, "NORMAL")
-	return queue, stream, "q." + strings.TrimPrefix(stream, "q_") + ".~.~.~", err
-}
-
-func rawAsync(ctx context.Context, s *service) (int64, error) {
-	queue, _, subject, err := s.bare(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer s.remove(queue)
-	data := stored()
-	return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
+func rawAsync(ctx context.Context, s *service) (float64, error) {
+	return s.rawSend(ctx, func(ctx context.Context, m *nats.Msg) (int64, error) {
 		var acks [batch]jetstream.PubAckFuture
 		for i := range acks {
 			var err error
-			if acks[i], err = s.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: data}, jetstream.WithMsgID(uuid.NewString())); err != nil {
+			if acks[i], err = s.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Data: m.Data}, jetstream.WithMsgID(uuid.NewString())); err != nil {
 				return 0, err
 			}
 		}
@@ -90,16 +78,23 @@ func rawAsync(ctx context.Context, s *service) (int64, error) {
 	})
 }
 
-func rawSync(ctx context.Context, s *service) (int64, error) {
-	queue, _, subject, err := s.bare(ctx)
+func rawSync(ctx context.Context, s *service) (float64, error) {
+	return s.rawSend(ctx, func(ctx context.Context, m *nats.Msg) (int64, error) {
+		_, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data}, jetstream.WithMsgID(uuid.NewString()))
+		return 1, err
+	})
+}
+
+// rawSend publishes messages like m to a queue's stream.
+func (s *service) rawSend(ctx context.Context, f func(ctx context.Context, m *nats.Msg) (int64, error)) (float64, error) {
+	queue, _, stream, err := s.queue(ctx, "NORMAL")
 	if err != nil {
 		return 0, err
 	}
 	defer s.remove(queue)
-	data := stored()
-	return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
-		_, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data}, jetstream.WithMsgID(uuid.NewString()))
-		return 1, err
+	m := &nats.Msg{Subject: "q." + strings.TrimPrefix(stream, "q_") + ".~.~.~", Data: []byte(`{"body":"` + kilobyte + `"}`)}
+	return timed(ctx, s, func(ctx context.Context) (int64, error) {
+		return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) { return f(ctx, m) })
 	})
 }
 
@@ -111,7 +106,7 @@ func (s *service) fill(ctx context.Context, queue string, n int) error {
 		left <- struct{}{}
 	}
 	close(left)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	_, err := workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
 		if _, ok := <-left; !ok {
@@ -139,37 +134,20 @@ func onlyDone(err error) bool {
 	return err == nil || err == errDone
 }
 
-const backlog = 40_000
-
-// consuming measures from when the queue is full until it is empty or the time is up.
-func consuming(ctx context.Context, s *service, mode string, f func(ctx context.Context, group, stream string) (int64, error)) (int64, error) {
-	setup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancel()
-	queue, group, stream, err := s.queue(setup, mode)
+// consuming fills a queue and measures how it is emptied.
+func consuming(ctx context.Context, s *service, mode string, f func(ctx context.Context, group, stream string) (int64, error)) (float64, error) {
+	queue, group, stream, err := s.queue(ctx, mode)
 	if err != nil {
 		return 0, err
 	}
 	defer s.remove(queue)
-	if err := s.fill(setup, queue, backlog); err != nil {
+	if err := s.fill(ctx, queue, s.options.backlog); err != nil {
 		return 0, err
 	}
-	start := time.Now()
-	until, done := context.WithTimeout(setup, 4*time.Second)
-	defer done()
-	n, err := f(until, group, stream)
-	// The rate is that of the consuming alone; measure divides by its own time.
-	return scaled(ctx, n, time.Since(start)), err
+	return timed(ctx, s, func(ctx context.Context) (int64, error) { return f(ctx, group, stream) })
 }
 
-type startKey struct{}
-
-// scaled corrects a count for the time that was spent on filling.
-func scaled(ctx context.Context, n int64, took time.Duration) int64 {
-	began, _ := ctx.Value(startKey{}).(time.Time)
-	return int64(float64(n) * time.Since(began).Seconds() / took.Seconds())
-}
-
-func rawConsume(ctx context.Context, s *service) (int64, error) {
+func rawConsume(ctx context.Context, s *service) (float64, error) {
 	return consuming(ctx, s, "NORMAL", func(ctx context.Context, _, stream string) (int64, error) {
 		c, err := s.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 			Durable: "bench", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 31 * time.Second, MaxAckPending: 10_000, Replicas: 3,
@@ -197,13 +175,13 @@ func rawConsume(ctx context.Context, s *service) (int64, error) {
 	})
 }
 
-func restConsume(ctx context.Context, s *service) (int64, error) {
+func restConsume(ctx context.Context, s *service) (float64, error) {
 	return consuming(ctx, s, "NORMAL", func(ctx context.Context, group, _ string) (int64, error) {
 		return workers(ctx, consumers, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
 	})
 }
 
-func restFIFO(ctx context.Context, s *service) (int64, error) {
+func restFIFO(ctx context.Context, s *service) (float64, error) {
 	return consuming(ctx, s, "FIFO", func(ctx context.Context, group, _ string) (int64, error) {
 		return workers(ctx, 1, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
 	})
@@ -236,7 +214,7 @@ func (s *service) consume(ctx context.Context, group string) (int64, error) {
 
 // rawCursor is the least that a strict order costs: write a lease, read a batch,
 // write the new position.
-func rawCursor(ctx context.Context, s *service) (int64, error) {
+func rawCursor(ctx context.Context, s *service) (float64, error) {
 	return consuming(ctx, s, "FIFO", func(ctx context.Context, _, stream string) (int64, error) {
 		subject := "$KV.ctl.bench." + uuid.NewString()
 		value := []byte(strings.Repeat("x", 200))

@@ -27,6 +27,7 @@ import (
 // service is three members, one API node and one project, and a connection of the
 // bench's own into the project's account.
 type service struct {
+	options options
 	cluster *enginetest.Cluster
 	project tenancy.Project
 	broker  *mapping.Broker

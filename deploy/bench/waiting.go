@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ func wake(ctx context.Context, s *service) error {
 			return err
 		}
 		var late []time.Duration
-		for range 200 {
+		for range s.options.wakes {
 			woken := make(chan error, 1)
 			var at time.Time
 			go func() {
@@ -43,7 +44,7 @@ func wake(ctx context.Context, s *service) error {
 			late = append(late, at.Sub(stored))
 		}
 		sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
-		fmt.Printf("wake %-7s after the send's answer: p50 %v p99 %v\n", mode, late[100], late[198])
+		fmt.Printf("wake %-7s after the send's answer: p50 %v p99 %v\n", mode, late[len(late)/2], late[len(late)*99/100])
 	}
 	return nil
 }
@@ -57,16 +58,10 @@ func (s *service) ackAll(ctx context.Context, group string, got []delivery) erro
 	return nil
 }
 
-const (
-	parkedGroups = 100
-	parkedPolls  = 1000
-	parkedFor    = 30 * time.Second
-)
-
 // parked measures what polls cost that wait and get nothing.
 func parked(ctx context.Context, s *service) error {
 	var groups []string
-	for i := range parkedGroups / 10 {
+	for i := range s.options.groups / 10 {
 		var q struct{ ID string }
 		if err := s.call(ctx, http.MethodPost, "/queues", fmt.Appendf(nil, `{"name":"parked-%d"}`, i), &q); err != nil {
 			return err
@@ -89,26 +84,26 @@ func parked(ctx context.Context, s *service) error {
 		return err
 	}
 	heap, goroutines := memory()
-	polls := make([]string, 0, parkedPolls)
-	for i := range parkedPolls {
+	polls := make([]string, 0, s.options.polls)
+	for i := range s.options.polls {
 		polls = append(polls, groups[i%len(groups)])
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.pollAll(ctx, polls, "60") }()
-	time.Sleep(5 * time.Second) // so that all are parked
+	go func() { done <- s.pollAll(ctx, polls, strconv.Itoa(min(60, int(2*s.options.parked/time.Second)))) }()
+	time.Sleep(min(5*time.Second, s.options.parked)) // so that all are parked
 	before, err := s.committed()
 	if err != nil {
 		return err
 	}
-	time.Sleep(parkedFor)
+	time.Sleep(s.options.parked)
 	after, err := s.committed()
 	if err != nil {
 		return err
 	}
 	heapParked, goroutinesParked := memory()
 	fmt.Printf("parked: %d polls on %d groups: %.2f log entries per group in %v (bar 2), %d KiB and %.1f goroutines a poll, client included\n",
-		parkedPolls, parkedGroups, float64(after-before)/parkedGroups, parkedFor,
-		int64(heapParked-heap)/1024/parkedPolls, float64(goroutinesParked-goroutines)/parkedPolls)
+		s.options.polls, s.options.groups, float64(after-before)/float64(s.options.groups), s.options.parked,
+		int64(heapParked-heap)/1024/int64(s.options.polls), float64(goroutinesParked-goroutines)/float64(s.options.polls))
 	return <-done
 }
 
