@@ -151,12 +151,15 @@ func (s *session) noteFailed(ctx context.Context, ref dms.GroupRef, back []recei
 			places |= 1 << r.place
 		}
 		key := failedKey(ref, batch[0].batchKey())
+		ttl := time.Until(batch[0].deadline) + 10*time.Second
+		if ttl < time.Second {
+			continue // no handle of it can be used any more
+		}
 		for {
 			known, revision, err := s.failedRecord(ctx, key)
 			if err != nil {
 				return err
 			}
-			ttl := time.Until(batch[0].deadline) + 10*time.Second
 			_, err = s.ctl.put(ctx, key, mustJSON(failedPlaces{Places: known | places}), revision, ttl)
 			if errors.Is(err, errConflict) {
 				continue
@@ -219,7 +222,7 @@ func (s *session) buryNow(ctx context.Context, q *queue, ref dms.GroupRef, burie
 	select {
 	case <-buried:
 	case <-timer.C:
-		s.sweepAt(q, ref, time.Now())
+		s.sweepAt(q, ref, time.Now(), time.Now().Add(engineAckWait))
 	case <-ctx.Done():
 	}
 }

@@ -36,7 +36,7 @@ const (
 	metaMode        = "dms.mode"
 	metaDescription = "dms.description"
 	metaMaxConsume  = "dms.max-consume-count"
-	metaCreated     = "dms.created" // epoch milliseconds, whole seconds
+	metaCreated     = "dms.created" // epoch milliseconds; the order of a listing
 )
 
 // queueStream holds the queue's messages and nothing else, so that sequences are

@@ -16,6 +16,10 @@ type cursor struct {
 	Head     uint64 `json:"head,omitempty"`     // the message Failures speaks of
 	Failures int    `json:"failures,omitempty"` // how often Head was failed or timed out
 	Lease    *lease `json:"lease,omitempty"`
+	// Ended are the latest leases that ended before all of their deliveries were
+	// settled. Their handles may be good for a while and must not be taken for those
+	// of settled deliveries once the messages are settled by others.
+	Ended []endedLease `json:"ended,omitempty"`
 }
 
 type lease struct {
@@ -25,13 +29,48 @@ type lease struct {
 	Seqs    []uint64      `json:"seqs"` // outstanding, ascending
 }
 
+// endedLease is a lease that was not settled from the given place on.
+type endedLease struct {
+	Batch string `json:"batch"`
+	From  byte   `json:"from"`
+	Size  byte   `json:"size"`
+	Until int64  `json:"until"` // when its handles have expired, epoch milliseconds
+}
+
+// mostEnded bounds how many ended leases a cursor keeps; older ones are written down
+// beside it.
+const mostEnded = 16
+
 func (c cursor) clone() cursor {
 	if c.Lease != nil {
 		l := *c.Lease
 		l.Seqs = slices.Clone(l.Seqs)
 		c.Lease = &l
 	}
+	c.Ended = slices.Clone(c.Ended)
 	return c
+}
+
+// note keeps an ended lease and returns the ones there is no room for any more.
+func (c *cursor) note(e endedLease, now time.Time) (out []endedLease) {
+	c.Ended = slices.DeleteFunc(c.Ended, func(o endedLease) bool { return now.UnixMilli() > o.Until+time.Minute.Milliseconds() })
+	c.Ended = append(c.Ended, e)
+	if n := len(c.Ended) - mostEnded; n > 0 {
+		out = slices.Clone(c.Ended[:n])
+		c.Ended = c.Ended[n:]
+	}
+	return out
+}
+
+// endedBefore reports whether the lease of the batch is known to have ended before
+// the delivery at the place was settled, and whether the lease is known at all.
+func (c cursor) endedBefore(batch string, place byte) (ended, known bool) {
+	for _, e := range c.Ended {
+		if e.Batch == batch {
+			return place >= e.From, true
+		}
+	}
+	return false, false
 }
 
 // failuresOf is how often the message has failed so far.

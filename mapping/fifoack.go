@@ -2,6 +2,8 @@ package mapping
 
 import (
 	"context"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"dms/mapping/dms"
@@ -23,7 +25,7 @@ func (r *reader) acknowledge(ctx context.Context, receipts []receipt, acks []dms
 	if did.ended && r.limited() && c.Failures >= r.q.MaxConsumeCount {
 		// The dead letter is written before the answer, unless a poll is at it.
 		r.sweep(ctx)
-		r.s.sweepAt(r.q, r.ref, time.Now().Add(leaseGrace))
+		r.s.sweepAt(r.q, r.ref, time.Now().Add(leaseGrace), time.Now().Add(engineAckWait))
 	}
 	return did.settled, nil
 }
@@ -46,11 +48,15 @@ func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks 
 			}
 			continue
 		}
-		failed, err := r.s.failedIn(ctx, r.ref, rc)
-		if err != nil {
-			return outcome{}, err
+		ended, known := c.endedBefore(rc.batchKey(), rc.place)
+		if !known {
+			failed, err := r.s.failedIn(ctx, r.ref, rc)
+			if err != nil {
+				return outcome{}, err
+			}
+			ended = failed&(1<<rc.place) != 0
 		}
-		if failed&(1<<rc.place) != 0 || !acks[i].Success {
+		if ended || !acks[i].Success {
 			return outcome{}, dms.Errorf(dms.HandleInvalid, "the handler has been used")
 		}
 	}
@@ -66,7 +72,7 @@ func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks 
 		did.settled++
 	}
 	if did.ended {
-		if err := r.noteEnded(ctx, c.Lease, did.taken, receipts[did.settled]); err != nil {
+		if err := r.end(ctx, c, did.taken, receipts[did.settled]); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -81,15 +87,26 @@ func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks 
 	return did, nil
 }
 
-// noteEnded writes down that the rest of the lease is not settled by it, for as long
-// as its handles could be used.
-func (r *reader) noteEnded(ctx context.Context, l *lease, taken int, one receipt) error {
-	first := int(one.size) - len(l.Seqs) // the place of the first outstanding delivery
-	rest := make([]receipt, 0, len(l.Seqs)-taken)
-	for place := first + taken; place < int(one.size); place++ {
-		rc := one
-		rc.place = byte(place)
-		rest = append(rest, rc)
+// end notes in the cursor that the rest of its lease is not settled by it. That takes
+// effect together with whatever else is changed. Older notes make room by being written
+// down beside the cursor, for as long as the handles they speak of could be used.
+func (r *reader) end(ctx context.Context, c *cursor, taken int, one receipt) error {
+	first := int(one.size) - len(c.Lease.Seqs) // the place of the first outstanding delivery
+	out := c.note(endedLease{
+		Batch: one.batchKey(), From: byte(first + taken), Size: one.size, Until: one.deadline.UnixMilli(),
+	}, time.Now())
+	for _, e := range out {
+		batch, err := hex.DecodeString(e.Batch)
+		if err != nil {
+			return fmt.Errorf("cursor %s: batch of an ended lease: %w", r.key, err)
+		}
+		rest := make([]receipt, 0, e.Size-e.From)
+		for place := e.From; place < e.Size; place++ {
+			rest = append(rest, receipt{batch: [16]byte(batch), place: place, deadline: time.UnixMilli(e.Until)})
+		}
+		if err := r.s.noteFailed(ctx, r.ref, rest); err != nil {
+			return err
+		}
 	}
-	return r.s.noteFailed(ctx, r.ref, rest)
+	return nil
 }

@@ -247,3 +247,34 @@ func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
 		t.Errorf("the poll got %d messages, %v", len(got), err)
 	}
 }
+
+func TestASettledFIFODeliveryMayBeSettledAgainInAnyOrder(t *testing.T) {
+	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
+	send(t, a, queue, "m1", "m2", "m3", "m4")
+	as := acks(receiveExactly(t, a, group, 4))
+	acknowledge(t, b, group, dms.Live, as, 4)
+	acknowledge(t, a, group, dms.Live, []dms.Ack{as[3], as[2]}, 2)
+	acknowledge(t, b, group, dms.Live, as, 4)
+}
+
+func TestAFailedFIFOHandleStaysFailedOnceOthersHaveSettledTheMessage(t *testing.T) {
+	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
+	send(t, a, queue, "m1", "m2")
+	var failed [][]dms.Ack
+	for range mostEnded + 4 { // more than the cursor itself remembers
+		ds := receiveExactly(t, a, group, 2)
+		acknowledge(t, b, group, dms.Live, acks(ds, false, true), 0)
+		failed = append(failed, acks(ds))
+	}
+	ds := receiveExactly(t, b, group, 2)
+	acknowledge(t, a, group, dms.Live, acks(ds), 2)
+	for _, as := range failed {
+		for _, node := range []*Broker{a, b} {
+			for i := range as {
+				_, err := node.Acknowledge(t.Context(), group, dms.Live, as[i:i+1])
+				wantCode(t, err, dms.HandleInvalid)
+			}
+		}
+	}
+	acknowledge(t, b, group, dms.Live, acks(ds), 2)
+}

@@ -83,7 +83,7 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 		batch.Deliveries[i] = dms.Delivery{Payload: a.payload, Handle: s.b.sealer.seal(r)}
 	}
 	if !last.IsZero() {
-		s.sweepAt(d.q, d.ref, last.Add(2*time.Second))
+		s.sweepAt(d.q, d.ref, last.Add(2*time.Second), last.Add(2*time.Second))
 	}
 	batch.Return = func() { s.spawn(func() { s.giveBack(d.q, d.ref, arrivals) }) }
 	return batch
@@ -161,24 +161,31 @@ func (d *dispatcher) lastChance(at delivered) bool {
 	return d.q.DeadLetters() && at.deliveries >= uint64(d.q.MaxConsumeCount)
 }
 
-// judge hands on a message that was delivered often, or makes it a dead letter.
+// judge hands on a message that was delivered often, or makes it a dead letter. It
+// tries for as long as the delivery is its own: until then nobody else gets it.
 func (d *dispatcher) judge(a *arrival) {
 	ctx, cancel := context.WithTimeout(d.s.base, engineAckWait)
 	defer cancel()
-	uncharged, _, err := d.s.uncharged(ctx, unchargedKey(d.ref, a.streamSeq))
-	if err == nil && a.deliveries-1-uncharged < uint64(d.q.MaxConsumeCount) {
-		d.take(a)
-		return
-	}
-	if err == nil {
-		err = d.s.buryDelivered(ctx, d.ref, a)
-	}
-	if err == nil {
-		d.sweep() // there may be more
-		return
-	}
-	if d.s.base.Err() == nil {
-		// The log offers it again after its time, and it is judged again.
-		d.s.log.LogAttrs(ctx, slog.LevelWarn, "cannot dead-letter a message yet", slog.String("group", string(d.ref.Group)), slog.Any("err", err))
+	for {
+		uncharged, _, err := d.s.uncharged(ctx, unchargedKey(d.ref, a.streamSeq))
+		if err == nil && a.deliveries-1-uncharged < uint64(d.q.MaxConsumeCount) {
+			d.take(a)
+			return
+		}
+		if err == nil {
+			err = d.s.buryDelivered(ctx, d.ref, a)
+		}
+		if err == nil {
+			d.sweep() // there may be more
+			return
+		}
+		if d.s.base.Err() == nil {
+			d.s.log.LogAttrs(ctx, slog.LevelWarn, "cannot dead-letter a message yet", slog.String("group", string(d.ref.Group)), slog.Any("err", err))
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
 	}
 }

@@ -16,19 +16,20 @@ const sweepEvery = 5 * time.Second
 // for to the last.
 type sweepPlan struct{ until time.Time }
 
-// sweepAt looks for dead letters of the group at the given time, in case nobody
-// consumes then. A poll finds them too, and a restarted node looks at all groups.
-func (s *session) sweepAt(q *queue, ref dms.GroupRef, at time.Time) {
+// sweepAt looks for dead letters of the group at the given time and from then on now
+// and then until the other, in case nobody consumes. A poll finds them too, and a
+// restarted node looks at all groups.
+func (s *session) sweepAt(q *queue, ref dms.GroupRef, first, last time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if plan, ok := s.sweeps[ref]; ok {
-		plan.until = later(plan.until, at)
+		plan.until = later(plan.until, last)
 		return
 	}
-	plan := &sweepPlan{until: at}
+	plan := &sweepPlan{until: last}
 	s.sweeps[ref] = plan
 	s.spawn(func() {
-		next := at
+		next := first
 		for {
 			timer := time.NewTimer(time.Until(next))
 			select {

@@ -143,6 +143,26 @@ func entryOf(m *jetstream.RawStreamMsg) (entry, error) {
 	return e, err
 }
 
+// update writes once there is a leader to write to. What no one received is sent again;
+// whether a write that was received took effect is for the caller to find out.
+func (b *bucket) update(ctx context.Context, id tenancy.ProjectID, data []byte, at uint64) (uint64, error) {
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 2*answerWithin)
+		revision, err := b.kv.Update(attempt, string(id), data, at)
+		cancel()
+		if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
+			return revision, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, err
+		case <-tick.C:
+		}
+	}
+}
+
 // write puts the record in place of the one at the entry's revision; revision 0 means
 // that there must be none and never was.
 func (b *bucket) write(ctx context.Context, id tenancy.ProjectID, at uint64, rec record) (entry, error) {
@@ -150,9 +170,7 @@ func (b *bucket) write(ctx context.Context, id tenancy.ProjectID, at uint64, rec
 	if err != nil {
 		return entry{}, fmt.Errorf("write record: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
-	defer cancel()
-	revision, err := b.kv.Update(ctx, string(id), data, at)
+	revision, err := b.update(ctx, id, data, at)
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return entry{}, errConflict
 	}
