@@ -53,31 +53,71 @@ func (c *caller) create(body string) (status int, id, code string) {
 }
 
 func TestOfTwoNodesThatCreateANameOneSucceeds(t *testing.T) {
-	const names = 200
+	const lanes, names = 4, 50 // 200 names
 	c := deploytest.Start(t, func(c *deploy.Config) { c.Tenants.Limits.Queues = 500 })
-	nodes := []*caller{manager(t, c, 0), manager(t, c, 1)}
-	for i := range names {
-		body := fmt.Sprintf(`{"name":"name-%d"}`, i)
-		var status [2]int
-		var ids, codes [2]string
-		var wg sync.WaitGroup
-		for n, node := range nodes {
-			wg.Go(func() { status[n], ids[n], codes[n] = node.create(body) })
-		}
-		wg.Wait()
-		won := 0
-		if status[1] == http.StatusCreated {
-			won = 1
-		}
-		lost := 1 - won
-		if status[won] != http.StatusCreated || status[lost] != http.StatusBadRequest || codes[lost] != "DMS.10240017" {
-			t.Fatalf("name %d: statuses %v, codes %v", i, status, codes)
-		}
-		// It is there through the other node at once, and deleted so that the number
-		// of streams stays small.
-		nodes[lost].must(http.StatusOK, http.MethodGet, "/queues/"+ids[won], "", nil)
-		nodes[lost].must(http.StatusNoContent, http.MethodDelete, "/queues/"+ids[won], "", nil)
+	nodes := [2]*caller{manager(t, c, 0), manager(t, c, 1)}
+	var wg sync.WaitGroup
+	for lane := range lanes {
+		wg.Go(func() {
+			for i := range names {
+				if !oneCreates(t, nodes, fmt.Sprintf("name-%d-%d", lane, i)) {
+					return
+				}
+			}
+		})
 	}
+	wg.Wait()
+}
+
+// oneCreates lets both nodes create the name at the same moment. It may be called from
+// any goroutine.
+func oneCreates(t *testing.T, nodes [2]*caller, name string) bool {
+	t.Helper()
+	var status [2]int
+	var ids, codes [2]string
+	var wg sync.WaitGroup
+	for n, node := range nodes {
+		wg.Go(func() { status[n], ids[n], codes[n] = node.create(`{"name":"` + name + `"}`) })
+	}
+	wg.Wait()
+	won := 0
+	if status[1] == http.StatusCreated {
+		won = 1
+	}
+	lost := 1 - won
+	if status[won] != http.StatusCreated || status[lost] != http.StatusBadRequest || codes[lost] != "DMS.10240017" {
+		t.Errorf("name %s: statuses %v, codes %v", name, status, codes)
+		return false
+	}
+	// It is there through the other node at once, and deleted so that the number of
+	// streams stays small.
+	if got := nodes[lost].status(http.MethodGet, "/queues/"+ids[won]); got != http.StatusOK {
+		t.Errorf("name %s: the other node answers %d for the queue", name, got)
+		return false
+	}
+	if got := nodes[lost].status(http.MethodDelete, "/queues/"+ids[won]); got != http.StatusNoContent {
+		t.Errorf("name %s: deleting the queue answers %d", name, got)
+		return false
+	}
+	return true
+}
+
+// status is the status of an answer, or 0. It may be called from any goroutine.
+func (c *caller) status(method, path string) int {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, nil)
+	if err != nil {
+		c.t.Error(err)
+		return 0
+	}
+	req.Header.Set("X-Auth-Token", c.token)
+	resp, err := c.client.Do(req)
+	if err != nil {
+		c.t.Error(err)
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
 }
 
 func TestEveryStoreIsCurrentOnThreeMembers(t *testing.T) {

@@ -32,6 +32,7 @@ func (v viaCluster) Project(context.Context, tenancy.ProjectID) (tenancy.Project
 // message waits and a FIFO cursor is idle, and restarts the members one by one: a
 // restarted member deletes by age whatever lies in a stream that has one.
 func TestWhatMustOutliveTheRetentionDoes(t *testing.T) {
+	t.Parallel()
 	const retention = 2 * time.Second
 	c := enginetest.Start(t)
 	p := enginetest.NewProject()

@@ -12,11 +12,15 @@ import (
 
 func modes(t *testing.T, f func(*testing.T, dms.Mode)) {
 	for _, mode := range []dms.Mode{dms.Normal, dms.FIFO} {
-		t.Run(string(mode), func(t *testing.T) { f(t, mode) })
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			f(t, mode)
+		})
 	}
 }
 
 func TestSentMessagesAreConsumedAndSettled(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 3})
 		var want []string
@@ -44,6 +48,7 @@ func TestSentMessagesAreConsumedAndSettled(t *testing.T) {
 }
 
 func TestALongPollAnswersWithTheFirstMessage(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode})
 		if ds := receive(t, f.b, f.group, live(10, time.Second)); len(ds) != 0 {
@@ -59,6 +64,7 @@ func TestALongPollAnswersWithTheFirstMessage(t *testing.T) {
 }
 
 func TestAFailedMessageReturnsAndThenIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 2})
 		send(t, f.b, f.queue, "a", "b", "c")
@@ -93,6 +99,7 @@ func TestAFailedMessageReturnsAndThenIsADeadLetter(t *testing.T) {
 }
 
 func TestADelayedMessageAppearsWhenItIsDue(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode})
 		due := time.Now().Add(2 * time.Second)
@@ -117,6 +124,7 @@ func TestADelayedMessageAppearsWhenItIsDue(t *testing.T) {
 }
 
 func TestLabelsSelectMessages(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode})
 		sent, err := f.b.Send(t.Context(), f.queue, dms.Send{Messages: []dms.Message{
@@ -162,6 +170,7 @@ func TestLabelsSelectMessages(t *testing.T) {
 }
 
 func TestAFIFOFailureOutOfTurnChargesNobody(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dms.NewQueue{Mode: dms.FIFO, MaxConsumeCount: 1})
 	send(t, f.b, f.queue, "m1", "m2", "m3")
 	ds := receiveExactly(t, f.b, f.group, 3)

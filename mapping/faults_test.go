@@ -24,6 +24,7 @@ func shortly(most int) dms.Receive {
 }
 
 func TestAnExpiredHandleIsRefusedAndTheMessageReturns(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode})
 		send(t, f.b, f.queue, "m1", "m2")
@@ -43,6 +44,7 @@ func TestAnExpiredHandleIsRefusedAndTheMessageReturns(t *testing.T) {
 }
 
 func TestTimeoutsEndAsADeadLetterThoughNobodyConsumes(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
 		send(t, f.b, f.queue, "m1")
@@ -59,6 +61,7 @@ func TestTimeoutsEndAsADeadLetterThoughNobodyConsumes(t *testing.T) {
 }
 
 func TestABatchIsNoLargerThanADeliveryMayBe(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
 		half := strings.Repeat("x", 300_000)
@@ -81,6 +84,7 @@ func TestABatchIsNoLargerThanADeliveryMayBe(t *testing.T) {
 }
 
 func TestSendsSurviveLeaderChanges(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode})
 		stop := make(chan struct{})
@@ -134,6 +138,7 @@ func TestSendsSurviveLeaderChanges(t *testing.T) {
 }
 
 func TestAFullProjectRefusesSendsAndStillConsumes(t *testing.T) {
+	t.Parallel()
 	p := enginetest.NewProject()
 	p.Limits.StoredBytes = 2 << 20
 	if err := cluster.Accounts().Provision(t.Context(), p); err != nil {
@@ -164,6 +169,7 @@ func TestAFullProjectRefusesSendsAndStillConsumes(t *testing.T) {
 }
 
 func TestASetOfLabelsTooManyIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dms.NewQueue{})
 	for i := 0; i < maxLabelSets; i += 10 {
 		var req dms.Send
@@ -185,6 +191,7 @@ func TestASetOfLabelsTooManyIsRefused(t *testing.T) {
 }
 
 func TestAKeyMakesASendRepeatable(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: mode})
 		req := dms.Send{Key: "payment 17", Messages: []dms.Message{{Payload: payload("m1")}, {Payload: payload("m2")}, {Payload: payload("m3")}}}
@@ -208,6 +215,7 @@ func TestAKeyMakesASendRepeatable(t *testing.T) {
 }
 
 func TestAnUnreachableLogIsUnavailable(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	b, err := New(Options{
 		Tenants:     refusing{},

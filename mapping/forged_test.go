@@ -14,6 +14,7 @@ import (
 // TestTenThousandForgedHandlesHaveNoEffect acknowledges with everything that is not
 // the handle of a delivery, and then with the handle itself.
 func TestTenThousandForgedHandlesHaveNoEffect(t *testing.T) {
+	t.Parallel()
 	const forgeries = 10_000
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 5})

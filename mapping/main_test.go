@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,6 +19,10 @@ import (
 var cluster *enginetest.Cluster
 
 func TestMain(m *testing.M) {
+	if err := widen(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	var err error
 	if cluster, err = enginetest.Open(); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot start the engine:", err)
@@ -26,6 +31,18 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	cluster.Stop()
 	os.Exit(code)
+}
+
+// widen lets more tests run at once than there are cores, unless the command line says
+// how many: they mostly wait.
+func widen() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", "6")
 }
 
 // tenants connects through one member of the cluster under test.

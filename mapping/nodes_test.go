@@ -22,6 +22,7 @@ func twoNodes(t *testing.T, q dms.NewQueue) (a, b *Broker, queue dms.QueueRef, g
 }
 
 func TestOneOfTwoNodesCreatesAName(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.Limits.Queues = 500
 	a, b := newBroker(t, p, 0, 2), newBroker(t, p, 1, 2)
@@ -53,6 +54,7 @@ func TestOneOfTwoNodesCreatesAName(t *testing.T) {
 }
 
 func TestWhatOneNodeMakesTheOtherUses(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 2})
 		send(t, b, queue, "m1", "m2", "m3")
@@ -88,6 +90,7 @@ func TestWhatOneNodeMakesTheOtherUses(t *testing.T) {
 }
 
 func TestFIFOOrderHoldsForCompetingConsumersOnTwoNodes(t *testing.T) {
+	t.Parallel()
 	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
 	var want []string
 	for i := range 200 {
@@ -132,6 +135,7 @@ func TestFIFOOrderHoldsForCompetingConsumersOnTwoNodes(t *testing.T) {
 }
 
 func TestFIFOHasOneBatchOutstanding(t *testing.T) {
+	t.Parallel()
 	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
 	send(t, a, queue, "m1", "m2", "m3")
 	first := receiveExactly(t, a, group, 1)
@@ -147,6 +151,7 @@ func TestFIFOHasOneBatchOutstanding(t *testing.T) {
 }
 
 func TestAPollerThatLeavesLeavesTheMessages(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
 		for range 3 {
@@ -177,6 +182,7 @@ func TestAPollerThatLeavesLeavesTheMessages(t *testing.T) {
 }
 
 func TestAForeignProjectsHandleAndIDsAreUnknown(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {
 		mine := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 2})
 		theirs := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 2})
@@ -205,6 +211,7 @@ func TestAForeignProjectsHandleAndIDsAreUnknown(t *testing.T) {
 }
 
 func TestAProjectMadeAgainIsEmptyAndUsable(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	b := newBroker(t, p, 0, 1)
 	queue, _ := newQueue(t, b, p, dms.NewQueue{})
@@ -227,6 +234,7 @@ func TestAProjectMadeAgainIsEmptyAndUsable(t *testing.T) {
 }
 
 func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, dms.NewQueue{})
 	receive(t, f.b, f.group, live(1, time.Second)) // makes the consumer
 	s, release, err := f.b.session(t.Context(), f.p.ID)
@@ -249,6 +257,7 @@ func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
 }
 
 func TestASettledFIFODeliveryMayBeSettledAgainInAnyOrder(t *testing.T) {
+	t.Parallel()
 	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
 	send(t, a, queue, "m1", "m2", "m3", "m4")
 	as := acks(receiveExactly(t, a, group, 4))
@@ -258,6 +267,7 @@ func TestASettledFIFODeliveryMayBeSettledAgainInAnyOrder(t *testing.T) {
 }
 
 func TestAFailedFIFOHandleStaysFailedOnceOthersHaveSettledTheMessage(t *testing.T) {
+	t.Parallel()
 	a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: dms.FIFO})
 	send(t, a, queue, "m1", "m2")
 	var failed [][]dms.Ack
