@@ -53,7 +53,13 @@ type Cluster struct {
 // change the configuration of each node before it starts.
 func Start(t testing.TB, options ...func(*deploy.Config)) *Cluster {
 	t.Helper()
-	c := &Cluster{dir: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+	return StartLogged(t, slog.New(slog.DiscardHandler), options...)
+}
+
+// StartLogged is Start with a log for all three nodes.
+func StartLogged(t testing.TB, log *slog.Logger, options ...func(*deploy.Config)) *Cluster {
+	t.Helper()
+	c := &Cluster{dir: t.TempDir(), log: log}
 	keysFolder := filepath.Join(c.dir, "keys")
 	if err := keys.Init(keysFolder); err != nil {
 		t.Fatal(err)

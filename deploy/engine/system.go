@@ -114,3 +114,14 @@ func (m *Member) StepDown(account, stream string) error {
 	}
 	return nil
 }
+
+// StepDownConsumer is StepDown for a consumer of the stream.
+func (m *Member) StepDownConsumer(account, stream, consumer string) error {
+	if err := m.storage(); err != nil {
+		return err
+	}
+	if err := m.server.JetStreamStepdownConsumer(account, stream, consumer); err != nil {
+		return fmt.Errorf("step down from consumer %s of stream %s: %w", consumer, stream, err)
+	}
+	return nil
+}
