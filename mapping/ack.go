@@ -191,9 +191,11 @@ func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, 
 			defer stop()
 			buried = done
 		}
-		if err := s.nak(ref, uint64(r.deliveries), r.seq, r.consumerSeq); err != nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
-		}
+	}
+	heard, cancelled := context.WithTimeout(ctx, attemptFor)
+	defer cancelled()
+	if err := s.nak(heard, ref, back); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
 	}
 	if buried != nil {
 		s.buryNow(ctx, q, ref, buried)

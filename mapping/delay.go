@@ -173,16 +173,32 @@ func (v *mover) pull(ctx context.Context) (moved int, err error) {
 				return moved, nil
 			}
 			if err := v.move(ctx, m); err != nil {
+				v.handBack(m, arrivals)
 				return moved, err
 			}
 			moved++
 		case <-over.C:
 			return moved, nil
 		case <-ctx.Done():
+			v.handBack(nil, arrivals)
 			return moved, context.Cause(ctx)
 		}
 	}
 	return moved, nil
+}
+
+// handBack offers what could not be moved to the other movers at once.
+func (v *mover) handBack(one *nats.Msg, rest <-chan *nats.Msg) {
+	for m := one; ; {
+		if m != nil && m.Reply != "" {
+			_ = v.s.conn.Publish(m.Reply, []byte("-NAK"))
+		}
+		select {
+		case m = <-rest:
+		default:
+			return
+		}
+	}
 }
 
 // move stores one due message in its queue and then acknowledges it. A queue that

@@ -239,3 +239,34 @@ func (refusing) Connect(context.Context, tenancy.ProjectID) (*nats.Conn, error) 
 func (refusing) Project(context.Context, tenancy.ProjectID) (tenancy.Project, error) {
 	return tenancy.Project{}, nats.ErrNoResponders
 }
+
+func TestALastFailureIsADeadLetterBeforeItIsAnswered(t *testing.T) {
+	t.Parallel()
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
+		for range 8 {
+			send(t, f.b, f.queue, "a", "b", "c")
+		}
+		req := live(4, 10*time.Second)
+		req.AckWait = 300 * time.Second
+		ds := receive(t, f.b, f.group, req)
+		acknowledge(t, f.b, f.group, dms.Live, acks(ds[:1], false), 0)
+		if c := counters(t, f.b, f.group); c.DeadProduced != 1 || c.DeadAvailable != 1 {
+			t.Errorf("after the answer: %+v, want one dead letter", c)
+		}
+	})
+}
+
+func TestAnEarlierTimeoutIsNotOverlookedForALaterOne(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{MaxConsumeCount: 1})
+	send(t, f.b, f.queue, "patient", "hasty")
+	req := live(1, 10*time.Second)
+	req.AckWait = 300 * time.Second
+	receive(t, f.b, f.group, req)
+	receive(t, f.b, f.group, shortly(1))
+	got := receive(t, f.b, f.group, dead(10, 30*time.Second))
+	if d := cmp.Diff([]string{"hasty"}, bodies(got)); d != "" {
+		t.Errorf("dead letters (-want +got):\n%s", d)
+	}
+}

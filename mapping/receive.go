@@ -98,12 +98,28 @@ func (s *session) delay(ref dms.GroupRef, at delivered, after time.Duration) {
 	})
 }
 
-// nak asks the log to offer a delivery again at once.
-func (s *session) nak(ref dms.GroupRef, deliveries, streamSeq, consumerSeq uint64) error {
-	return s.conn.PublishMsg(&nats.Msg{
-		Subject: ackSubject(streamName(ref.Queue), consumerName(ref.Group), deliveries, streamSeq, consumerSeq),
-		Data:    []byte("-NAK"),
-	})
+// nak asks the log to offer deliveries again at once, and waits until it has heard.
+// What it has not heard returns when its time is over.
+func (s *session) nak(ctx context.Context, ref dms.GroupRef, back []receipt) error {
+	calls := make([]*call, 0, len(back))
+	var failed error
+	for _, r := range back {
+		c, err := s.calls.start(&nats.Msg{
+			Subject: ackSubject(streamName(ref.Queue), consumerName(ref.Group), uint64(r.deliveries), r.seq, r.consumerSeq),
+			Data:    []byte("-NAK"),
+		})
+		if err != nil {
+			failed = err
+			continue
+		}
+		calls = append(calls, c)
+	}
+	for _, c := range calls {
+		if _, err := c.wait(ctx); err != nil {
+			failed = err
+		}
+	}
+	return failed
 }
 
 // giveBack returns deliveries that never reached a client. They do not count as
@@ -111,13 +127,15 @@ func (s *session) nak(ref dms.GroupRef, deliveries, streamSeq, consumerSeq uint6
 func (s *session) giveBack(q *queue, ref dms.GroupRef, arrivals []*arrival) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), attemptFor)
 	defer cancel()
-	for _, a := range arrivals {
+	back := make([]receipt, len(arrivals))
+	for i, a := range arrivals {
+		back[i] = receipt{deliveries: uint32(a.deliveries), seq: a.streamSeq, consumerSeq: a.consumerSeq}
 		if err := s.uncharge(ctx, q, ref, a.streamSeq); err != nil {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "a returned delivery will count as a failure", slog.Any("err", err))
 		}
-		if err := s.nak(ref, a.deliveries, a.streamSeq, a.consumerSeq); err != nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
-		}
+	}
+	if err := s.nak(ctx, ref, back); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
 	}
 }
 

@@ -221,6 +221,8 @@ func (s *session) close() {
 	s.closing.Unlock()
 	s.work.Wait()
 	if s.opened() {
+		// What was returned a moment ago must still go out.
+		_ = s.conn.FlushTimeout(time.Second)
 		s.conn.Close()
 	}
 }

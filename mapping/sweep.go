@@ -13,8 +13,11 @@ import (
 const sweepEvery = 5 * time.Second
 
 // sweepPlan is when a group is to be looked at: from the first of the times asked
-// for to the last.
-type sweepPlan struct{ until time.Time }
+// for, now and then, to the last.
+type sweepPlan struct {
+	next, until time.Time     // guarded by session.mu
+	bell        chan struct{} // rings when next has been pulled forward
+}
 
 // sweepAt looks for dead letters of the group at the given time and from then on now
 // and then until the other, in case nobody consumes. A poll finds them too, and a
@@ -24,33 +27,47 @@ func (s *session) sweepAt(q *queue, ref dms.GroupRef, first, last time.Time) {
 	defer s.mu.Unlock()
 	if plan, ok := s.sweeps[ref]; ok {
 		plan.until = later(plan.until, last)
-		return
-	}
-	plan := &sweepPlan{until: last}
-	s.sweeps[ref] = plan
-	s.spawn(func() {
-		next := first
-		for {
-			timer := time.NewTimer(time.Until(next))
+		if first.Before(plan.next) {
+			plan.next = first
 			select {
-			case <-timer.C:
-			case <-s.base.Done():
-				timer.Stop()
-				return
-			}
-			s.sweep(q, ref)
-			s.mu.Lock()
-			over := !time.Now().Before(plan.until)
-			next = earlier(plan.until, time.Now().Add(sweepEvery))
-			if over {
-				delete(s.sweeps, ref)
-			}
-			s.mu.Unlock()
-			if over {
-				return
+			case plan.bell <- struct{}{}:
+			default: // it rings already
 			}
 		}
-	})
+		return
+	}
+	plan := &sweepPlan{next: first, until: last, bell: make(chan struct{}, 1)}
+	s.sweeps[ref] = plan
+	s.spawn(func() { s.follow(q, ref, plan) })
+}
+
+// follow sweeps the group as planned.
+func (s *session) follow(q *queue, ref dms.GroupRef, plan *sweepPlan) {
+	for {
+		s.mu.Lock()
+		wait := time.Until(plan.next)
+		s.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-plan.bell:
+			timer.Stop()
+			continue
+		case <-s.base.Done():
+			timer.Stop()
+			return
+		}
+		s.sweep(q, ref)
+		s.mu.Lock()
+		now := time.Now()
+		if !now.Before(plan.until) {
+			delete(s.sweeps, ref)
+			s.mu.Unlock()
+			return
+		}
+		plan.next = earlier(plan.until, now.Add(sweepEvery))
+		s.mu.Unlock()
+	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -85,7 +85,7 @@ type Counters struct {
 	Available      int64 // retained messages the group has not settled
 	DeadProduced   int64 // dead letters the group has made
 	DeadAvailable  int64 // dead letters not yet acknowledged
-	OutstandingNow int64 // of Available, those handed out at this moment
+	OutstandingNow int64 // of Available, those handed out or on their way back at this moment
 }
 
 // ValidateGroupName checks a group's name: 1 to 32 letters, digits, "-" and "_".
