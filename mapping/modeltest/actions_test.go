@@ -187,12 +187,16 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 			w.deviate("consume: %v", err)
 			return nil
 		}
-		if must && until.Sub(from) >= req.Wait && slices.ContainsFunc(bodies, func(b string) bool { return ready[b] }) && !knownHeldBack {
+		if must && until.Sub(from) >= req.Wait && slices.ContainsFunc(bodies, func(b string) bool { return ready[b] }) {
 			w.deviate("consume %s: what was there from the start was held back for %v", g, req.Wait)
 			return nil
 		}
 		if !must || len(bodies) > 0 {
 			break
+		}
+		if knownLateBurial && req.Kind == dms.Dead {
+			poke := dms.Receive{Kind: dms.Live, Max: 1, AckWait: dms.DefaultAckWait, Labels: g.labels, Match: g.match}
+			w.receive(g, i, poke, false, false)
 		}
 		if time.Since(begun) > w.long {
 			w.deviate("consume %s kind %d: nothing came within %v", g, req.Kind, w.long)

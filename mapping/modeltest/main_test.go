@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	given := make(map[string]bool)
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, value := range map[string]string{
+		"test.parallel":    strconv.Itoa(worlds), // they mostly wait
 		"rapid.steps":      strconv.Itoa(steps),
 		"rapid.checks":     strconv.Itoa(max(*operations, 100)), // the worlds stop at their share
 		"rapid.nofailfile": "true",
@@ -65,11 +67,11 @@ func (t tenants) Project(context.Context, tenancy.ProjectID) (tenancy.Project, e
 	return t.project, nil
 }
 
-func newBroker(p tenancy.Project, member, nodes int) (*mapping.Broker, error) {
+func newBroker(p tenancy.Project, member, nodes int, log io.Writer) (*mapping.Broker, error) {
 	return mapping.New(mapping.Options{
 		Tenants:     tenants{member: member, project: p},
 		SealingKeys: []mapping.SealingKey{{ID: 1, Key: [32]byte{1, 2, 3}}},
 		Nodes:       nodes,
-		Log:         slog.New(slog.DiscardHandler),
+		Log:         slog.New(slog.NewTextHandler(log, nil)),
 	})
 }

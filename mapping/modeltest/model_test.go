@@ -67,7 +67,7 @@ func TestTheServiceFollowsTheReferenceWhileMembersRestart(t *testing.T) {
 }
 
 // TestAWrongReferenceIsFound shows that the comparison can fail: each deliberate
-// mistake of the reference is a deviation within a few hundred operations.
+// mistake of the reference is a deviation within the given number of operations.
 func TestAWrongReferenceIsFound(t *testing.T) {
 	const within = 1500
 	for _, mistake := range []wrong{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,10 +33,24 @@ type world struct {
 	shaky   bool
 	long    time.Duration // how long to wait for what must come
 	serial  int
+	unsure  time.Time // until then what a member lost may still come
 	begun   time.Time
-	trace   []string
 	err     error
 	done    *atomic.Int64 // operations
+
+	mu    sync.Mutex
+	trace []string
+}
+
+// logLine takes what a node logs into the story.
+type logLine struct {
+	w    *world
+	node int
+}
+
+func (l logLine) Write(b []byte) (int, error) {
+	l.w.note("node %d logs: %s", l.node, strings.TrimSpace(string(b)))
+	return len(b), nil
 }
 
 // newWorld makes a project with one or two nodes and a first queue with a group.
@@ -57,7 +72,7 @@ func newWorld(tb testing.TB, t *rapid.T, w wrong, done *atomic.Int64) *world {
 }
 
 func (w *world) start(i int) {
-	b, err := newBroker(w.project, i, len(w.nodes))
+	b, err := newBroker(w.project, i, len(w.nodes), logLine{w, i})
 	if err != nil {
 		w.tb.Fatalf("node %d: %v", i, err)
 	}
@@ -84,7 +99,6 @@ func (w *world) close() {
 	for i := range w.nodes {
 		w.stop(i)
 	}
-	debugStory(w) // DEBUG
 }
 
 // deviate notes the first deviation.
@@ -96,10 +110,16 @@ func (w *world) deviate(format string, args ...any) {
 }
 
 func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.trace = append(w.trace, fmt.Sprintf("%7.3fs ", time.Since(w.begun).Seconds())+fmt.Sprintf(format, args...))
 }
 
-func (w *world) story() string { return strings.Join(w.trace, "\n") }
+func (w *world) story() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.trace, "\n")
+}
 
 // node draws one that runs.
 func (w *world) node(t *rapid.T) (*mapping.Broker, int) {
