@@ -46,6 +46,7 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 	if err := s.settle(ctx, ref, receipts[:n]); err != nil {
 		return 0, toError(err)
 	}
+	s.handedBack(ref, receipts)
 	if back := receipts[n:]; len(back) > 0 {
 		if err := s.noteFailed(ctx, ref, back); err != nil {
 			return 0, toError(err)
@@ -53,6 +54,20 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 		s.returnFailed(ctx, q, ref, back, !acks[n].Success)
 	}
 	return n, nil
+}
+
+// handedBack tells the group's dispatcher, if this node has one, that deliveries need
+// not be charged when their time is over.
+func (s *session) handedBack(ref dms.GroupRef, receipts []receipt) {
+	s.mu.Lock()
+	d := s.dispatchers[ref]
+	s.mu.Unlock()
+	if d == nil {
+		return
+	}
+	for _, r := range receipts {
+		d.handed.forget(r.seq)
+	}
 }
 
 // openAll opens all handles and refuses the first that is not good for this call.
@@ -180,17 +195,24 @@ func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 	defer cancel()
 	var buried <-chan struct{}
+	bookings := make([]booking, len(back))
 	for i, r := range back {
-		charged := charge && i == 0
-		if !charged {
-			if err := s.uncharge(ctx, q, ref, r.seq); err != nil {
-				s.log.LogAttrs(ctx, slog.LevelWarn, "a returned delivery will count as a failure", slog.Any("err", err))
-			}
-		} else if q.DeadLetters() && s.isLast(ctx, q, ref, r) {
-			done, stop := s.awaitBurial(ref, r.seq)
+		bookings[i] = booking{r.seq, r.deliveries, charge && i == 0}
+	}
+	if charge && q.DeadLetters() {
+		t, err := s.book(ctx, q, ref, back[0].seq, back[0].deliveries, true)
+		if err != nil {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "a failure is not on record", slog.Any("err", err))
+		}
+		if len(t.Charged) >= q.MaxConsumeCount {
+			done, stop := s.awaitBurial(ref, back[0].seq)
 			defer stop()
 			buried = done
 		}
+		bookings = bookings[1:]
+	}
+	if err := s.bookAll(ctx, q, ref, bookings); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "the return of a delivery is not on record", slog.Any("err", err))
 	}
 	heard, cancelled := context.WithTimeout(ctx, attemptFor)
 	defer cancelled()
@@ -200,15 +222,6 @@ func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, 
 	if buried != nil {
 		s.buryNow(ctx, q, ref, buried)
 	}
-}
-
-// isLast reports whether one more failure makes the message a dead letter.
-func (s *session) isLast(ctx context.Context, q *queue, ref dms.GroupRef, r receipt) bool {
-	if uint64(r.deliveries) < uint64(q.MaxConsumeCount) {
-		return false
-	}
-	uncharged, _, err := s.uncharged(ctx, unchargedKey(ref, r.seq))
-	return err == nil && uint64(r.deliveries)-uncharged >= uint64(q.MaxConsumeCount)
 }
 
 // burialFor is how long the answer to a failure waits for the dead letter it causes.

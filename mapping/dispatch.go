@@ -19,10 +19,10 @@ const (
 	// linger is how long a poll that has something waits for more when the log does
 	// not say that there is none, which it does not while a group has as much
 	// outstanding as it may.
-	linger = 5 * time.Millisecond
+	linger = 100 * time.Millisecond
 	// keepSpare is how long a delivery that nobody waits for any more is kept for
 	// the next poll before it goes back to the queue.
-	keepSpare = 200 * time.Millisecond
+	keepSpare = time.Second
 )
 
 // dispatcher hands the messages of one group of a NORMAL queue to the polls that
@@ -33,6 +33,7 @@ type dispatcher struct {
 	q      *queue
 	ref    dms.GroupRef
 	group  groupRecord
+	handed handed
 	forget func() // stops deliveries from being handed to the dispatcher
 
 	mu      sync.Mutex
@@ -133,7 +134,11 @@ func (d *dispatcher) deal() {
 		d.later(&d.giveUp, keepSpare, d.returnSpare)
 	}
 	if len(d.waiters) > 0 && len(d.waiters[0].got) > 0 {
-		d.later(&d.flush, linger, d.finishServed)
+		if d.pull == nil {
+			d.finish(d.waiters[0]) // nothing more is on its way
+		} else {
+			d.later(&d.flush, linger, d.finishServed)
+		}
 	}
 }
 
@@ -215,7 +220,7 @@ func (d *dispatcher) take(a *arrival) {
 
 // end finishes all polls and returns what is left: the group is deleted or the node
 // stops. A poll that comes later is told so.
-func (d *dispatcher) end() {
+func (d *dispatcher) end(deleted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ended = true
@@ -226,6 +231,11 @@ func (d *dispatcher) end() {
 	d.returnSpare()
 	if d.pull != nil {
 		d.drop(d.pull)
+	}
+	over := d.handed.all()
+	if !deleted {
+		// Whoever serves the group next must know what reached a client.
+		d.s.spawn(func() { d.s.charge(d.q, d.ref, over) })
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *session) dropGroup(ref dms.GroupRef) {
 	defer s.mu.Unlock()
 	if d, ok := s.dispatchers[ref]; ok {
 		delete(s.dispatchers, ref)
-		d.end()
+		d.end(true)
 	}
 	for _, kind := range []dms.Kind{dms.Live, dms.Dead} {
 		key := readerKey{ref: ref, kind: kind}

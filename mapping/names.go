@@ -185,21 +185,21 @@ func failedKey(ref dms.GroupRef, batch string) string {
 	return "failed." + queueKey(ref.Queue) + "." + groupKey(ref.Group) + "." + batch
 }
 
-// unchargedKey counts the deliveries of a message that must not count as failures.
-func unchargedKey(ref dms.GroupRef, seq uint64) string {
-	return "uncharged." + queueKey(ref.Queue) + "." + groupKey(ref.Group) + "." + strconv.FormatUint(seq, 10)
+// tallyKey holds which deliveries of a message count as failures.
+func tallyKey(ref dms.GroupRef, seq uint64) string {
+	return "tally." + queueKey(ref.Queue) + "." + groupKey(ref.Group) + "." + strconv.FormatUint(seq, 10)
 }
 
 // queueCtlKeys match every record of the queue.
 func queueCtlKeys(id dms.QueueID) []string {
 	k := queueKey(id)
-	return []string{"queue." + k, "cursor." + k + ".*", "deadcursor." + k + ".*", "failed." + k + ".*.*", "uncharged." + k + ".*.*"}
+	return []string{"queue." + k, "cursor." + k + ".*", "deadcursor." + k + ".*", "failed." + k + ".*.*", "tally." + k + ".*.*"}
 }
 
 // groupCtlKeys match every record of the group, its place in the queue's apart.
 func groupCtlKeys(ref dms.GroupRef) []string {
 	k := queueKey(ref.Queue) + "." + groupKey(ref.Group)
-	return []string{"cursor." + k, "deadcursor." + k, "failed." + k + ".*", "uncharged." + k + ".*"}
+	return []string{"cursor." + k, "deadcursor." + k, "failed." + k + ".*", "tally." + k + ".*"}
 }
 
 // Subjects of dead and delayed messages.

@@ -298,7 +298,7 @@ func FuzzParseDelivered(f *testing.F) {
 
 func TestKeysOfAQueueAndOfAGroupAreFoundByTheirFilters(t *testing.T) {
 	keys := func(ref dms.GroupRef) []string {
-		return []string{cursorKey(ref, dms.Live), cursorKey(ref, dms.Dead), failedKey(ref, "ab12"), unchargedKey(ref, 7)}
+		return []string{cursorKey(ref, dms.Live), cursorKey(ref, dms.Dead), failedKey(ref, "ab12"), tallyKey(ref, 7)}
 	}
 	own, sibling, foreign := refOf(queueA, groupA), refOf(queueA, groupB), refOf(queueB, groupA)
 	ofQueue, ofGroup := queueCtlKeys(queueA), groupCtlKeys(own)

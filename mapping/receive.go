@@ -2,11 +2,9 @@ package mapping
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"dms/mapping/dms"
@@ -71,11 +69,15 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 	r := receipt{ref: d.ref, kind: dms.Live, batch: randomBatch(), size: byte(len(arrivals)), node: s.b.node}
 	batch := dms.Batch{Deliveries: make([]dms.Delivery, len(arrivals))}
 	var last time.Time
+	var out []handOut
 	for i, a := range arrivals {
 		r.place, r.deliveries, r.seq, r.consumerSeq = byte(i), uint32(a.deliveries), a.streamSeq, a.consumerSeq
 		r.deadline = a.base.Add(ackWait)
 		if ackWait != dms.DefaultAckWait {
 			s.delay(d.ref, a.delivered, ackWait+time.Second)
+		}
+		if d.q.DeadLetters() {
+			out = append(out, handOut{a.streamSeq, uint32(a.deliveries), r.deadline})
 		}
 		if d.lastChance(a.delivered) {
 			last = r.deadline
@@ -85,7 +87,15 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 	if !last.IsZero() {
 		s.sweepAt(d.q, d.ref, last.Add(2*time.Second), last.Add(2*time.Second))
 	}
-	batch.Return = func() { s.spawn(func() { s.giveBack(d.q, d.ref, arrivals) }) }
+	if len(out) > 0 {
+		d.handed.add(out, func() { s.spawn(func() { s.charge(d.q, d.ref, d.handed.expired(time.Now())) }) })
+	}
+	batch.Return = func() {
+		for _, o := range out {
+			d.handed.forget(o.seq)
+		}
+		s.spawn(func() { s.giveBack(d.q, d.ref, arrivals) })
+	}
 	return batch
 }
 
@@ -122,53 +132,28 @@ func (s *session) nak(ctx context.Context, ref dms.GroupRef, back []receipt) err
 	return failed
 }
 
-// giveBack returns deliveries that never reached a client. They do not count as
-// failures, which has to be on record before the log counts the next delivery.
+// giveBack returns deliveries that never reached a client. They are nobody's failure.
 func (s *session) giveBack(q *queue, ref dms.GroupRef, arrivals []*arrival) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), attemptFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), holdFor)
 	defer cancel()
 	back := make([]receipt, len(arrivals))
+	free := make([]booking, len(arrivals))
 	for i, a := range arrivals {
 		back[i] = receipt{deliveries: uint32(a.deliveries), seq: a.streamSeq, consumerSeq: a.consumerSeq}
-		if err := s.uncharge(ctx, q, ref, a.streamSeq); err != nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "a returned delivery will count as a failure", slog.Any("err", err))
-		}
+		free[i] = booking{a.streamSeq, uint32(a.deliveries), false}
+	}
+	if err := s.bookAll(ctx, q, ref, free); err != nil {
+		// Without the record they are charged to nobody either; it only takes longer
+		// to be sure of it.
+		s.log.LogAttrs(ctx, slog.LevelWarn, "the return of a delivery is not on record", slog.Any("err", err))
 	}
 	if err := s.nak(ctx, ref, back); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
 	}
 }
 
-// uncharge notes that one more delivery of the message is not a failure. The note
-// matters only where failures are counted.
-func (s *session) uncharge(ctx context.Context, q *queue, ref dms.GroupRef, seq uint64) error {
-	if !q.DeadLetters() {
-		return nil
-	}
-	key := unchargedKey(ref, seq)
-	for {
-		n, revision, err := s.uncharged(ctx, key)
-		if err != nil {
-			return err
-		}
-		_, err = s.ctl.put(ctx, key, strconv.AppendUint(nil, n+1, 10), revision, dms.Retention)
-		if !errors.Is(err, errConflict) {
-			return err
-		}
-	}
-}
-
-func (s *session) uncharged(ctx context.Context, key string) (n, revision uint64, err error) {
-	value, revision, err := s.ctl.get(ctx, key)
-	if err != nil || revision == 0 {
-		return 0, revision, err
-	}
-	n, err = strconv.ParseUint(string(value), 10, 64)
-	return n, revision, err
-}
-
-// mayBeDead reports whether the delivery is one more than the message may fail,
-// unless some of the earlier ones do not count.
+// mayBeDead reports whether the delivery is one more than the message may fail, unless
+// some of the earlier ones were nobody's failure.
 func (d *dispatcher) mayBeDead(at delivered) bool {
 	return d.q.DeadLetters() && at.deliveries > uint64(d.q.MaxConsumeCount)
 }
@@ -179,29 +164,37 @@ func (d *dispatcher) lastChance(at delivered) bool {
 	return d.q.DeadLetters() && at.deliveries >= uint64(d.q.MaxConsumeCount)
 }
 
+// bookPatience is how long a message that was delivered often waits for word on its
+// earlier deliveries. The node that handed one out puts it on record when it expires,
+// which is a second before the message is delivered again, unless the node has died.
+const bookPatience = 3 * time.Second
+
 // judge hands on a message that was delivered often, or makes it a dead letter. It
 // tries for as long as the delivery is its own: until then nobody else gets it.
 func (d *dispatcher) judge(a *arrival) {
 	ctx, cancel := context.WithTimeout(d.s.base, engineAckWait)
 	defer cancel()
+	pause := firstPause
 	for {
-		uncharged, _, err := d.s.uncharged(ctx, unchargedKey(d.ref, a.streamSeq))
-		if err == nil && a.deliveries-1-uncharged < uint64(d.q.MaxConsumeCount) {
-			d.take(a)
-			return
-		}
-		if err == nil {
+		t, _, err := d.s.tally(ctx, d.ref, a.streamSeq)
+		if err == nil && len(t.Charged) < d.q.MaxConsumeCount {
+			if t.known() >= int(a.deliveries)-1 || time.Since(a.base) > bookPatience {
+				d.take(a)
+				return
+			}
+		} else if err == nil {
 			err = d.s.buryDelivered(ctx, d.ref, a)
+			if err == nil {
+				d.sweep() // there may be more
+				return
+			}
 		}
-		if err == nil {
-			d.sweep() // there may be more
-			return
-		}
-		if d.s.base.Err() == nil {
-			d.s.log.LogAttrs(ctx, slog.LevelWarn, "cannot dead-letter a message yet", slog.String("group", string(d.ref.Group)), slog.Any("err", err))
+		if err != nil && d.s.base.Err() == nil {
+			d.s.log.LogAttrs(ctx, slog.LevelWarn, "cannot judge a message yet", slog.String("group", string(d.ref.Group)), slog.Any("err", err))
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(pause):
+			pause = min(2*pause, longestStop)
 		case <-ctx.Done():
 			return
 		}

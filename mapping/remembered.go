@@ -68,7 +68,7 @@ func (s *session) drop(id dms.QueueID) {
 	for ref, d := range s.dispatchers {
 		if ref.Queue == id {
 			delete(s.dispatchers, ref)
-			d.end()
+			d.end(true)
 		}
 	}
 	for key, r := range s.readers {

@@ -213,7 +213,7 @@ func (s *session) close() {
 	s.mu.Lock()
 	for ref, d := range s.dispatchers {
 		delete(s.dispatchers, ref)
-		d.end()
+		d.end(false)
 	}
 	s.mu.Unlock()
 	s.closing.Lock()

@@ -1,0 +1,106 @@
+package mapping
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+
+	"dms/mapping/dms"
+)
+
+// tally is what is on record about the deliveries of one message to a group, by their
+// numbers. A failure counts when it is on record that the delivery reached a client:
+// what a node had in hand when it died is charged to nobody.
+//
+// Most messages never get one. It is written when a delivery is failed, when it
+// expires, or when it is returned without having been handed out.
+type tally struct {
+	Charged []uint32 `json:"charged,omitempty"` // reached a client and was not settled
+	Free    []uint32 `json:"free,omitempty"`    // is nobody's failure
+	Older   int      `json:"older,omitempty"`   // free ones that are not listed any more
+}
+
+// mostFree bounds the list of free deliveries.
+const mostFree = 100
+
+// known is how many deliveries are on record.
+func (t tally) known() int { return len(t.Charged) + len(t.Free) + t.Older }
+
+// add takes a delivery into the tally, unless it is there already. The first word
+// holds: a delivery that was failed is not charged again when it expires.
+func (t *tally) add(delivery uint32, charge bool) (changed bool) {
+	switch {
+	case slices.Contains(t.Charged, delivery) || slices.Contains(t.Free, delivery):
+		return false
+	case charge:
+		t.Charged = append(t.Charged, delivery)
+		return true
+	}
+	t.Free = append(t.Free, delivery)
+	if n := len(t.Free) - mostFree; n > 0 {
+		t.Free, t.Older = t.Free[n:], t.Older+n
+	}
+	return true
+}
+
+func (s *session) tally(ctx context.Context, ref dms.GroupRef, seq uint64) (t tally, revision uint64, err error) {
+	value, revision, err := s.ctl.get(ctx, tallyKey(ref, seq))
+	if err != nil || revision == 0 {
+		return tally{}, revision, err
+	}
+	return t, revision, json.Unmarshal(value, &t)
+}
+
+// book puts a delivery on record and returns the message's tally. It does nothing on
+// queues without dead letters, where nobody counts.
+func (s *session) book(ctx context.Context, q *queue, ref dms.GroupRef, seq uint64, delivery uint32, charge bool) (tally, error) {
+	if !q.DeadLetters() {
+		return tally{}, nil
+	}
+	for {
+		t, revision, err := s.tally(ctx, ref, seq)
+		if err != nil || !t.add(delivery, charge) {
+			return t, err
+		}
+		_, err = s.ctl.put(ctx, tallyKey(ref, seq), mustJSON(t), revision, dms.Retention)
+		if !errors.Is(err, errConflict) {
+			return t, err
+		}
+	}
+}
+
+// booking is one delivery to put on record.
+type booking struct {
+	seq      uint64
+	delivery uint32
+	charge   bool
+}
+
+// booksAtOnce is how many records are written beside each other.
+const booksAtOnce = 16
+
+// bookAll puts deliveries on record beside each other, and returns what went wrong.
+func (s *session) bookAll(ctx context.Context, q *queue, ref dms.GroupRef, all []booking) error {
+	if !q.DeadLetters() {
+		return nil
+	}
+	var mu sync.Mutex
+	var failed error
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, booksAtOnce)
+	for _, b := range all {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, err := s.book(ctx, q, ref, b.seq, b.delivery, b.charge); err != nil {
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
