@@ -364,14 +364,14 @@ func (w *world) differs(i int, q *refQueue) string {
 		least, most := g.bounds(from)
 		_, mostNow := g.bounds(time.Now())
 		least.Available = min(least.Available, mostNow.Available)
-		if c := groups[j].Counters; groups[j].Ref != g.Ref || !within(c, least, later2(most, mostNow)) {
+		if c := groups[j].Counters; groups[j].Ref != g.Ref || !within(c, least, widest(most, mostNow)) {
 			return fmt.Sprintf("counters of %s:\n got %+v\nfrom %+v\n to  %+v", g, c, least, mostNow)
 		}
 	}
 	return ""
 }
 
-func later2(a, b dms.Counters) dms.Counters {
+func widest(a, b dms.Counters) dms.Counters {
 	return dms.Counters{
 		Produced: max(a.Produced, b.Produced), Consumed: max(a.Consumed, b.Consumed), Available: max(a.Available, b.Available),
 		DeadProduced: max(a.DeadProduced, b.DeadProduced), DeadAvailable: max(a.DeadAvailable, b.DeadAvailable),
