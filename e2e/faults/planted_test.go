@@ -1,0 +1,32 @@
+//go:build planted
+
+package faults
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestPlanted is one run with the fault that the environment names. What is found is for
+// TestCheckersCatchPlantedFaults to judge, which runs this.
+func TestPlanted(t *testing.T) {
+	fault := os.Getenv("DMS_PLANTED")
+	all := bites()
+	i := slices.IndexFunc(all, func(b bite) bool { return b.fault == fault })
+	if i < 0 {
+		t.Fatalf("no fault %q is known", fault)
+	}
+	out, err := Run(t, all[i].plan(*seed), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	violated := out.Violated()
+	if fault == "" && !out.OK() && len(violated) == 0 {
+		violated = []string{"complaints"}
+	}
+	fmt.Printf("\n%s %s\n", verdict, strings.Join(violated, " "))
+	fmt.Println(out)
+}
