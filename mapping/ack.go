@@ -29,7 +29,7 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 		return 0, err
 	}
 	if len(acks) == 0 {
-		return 0, nil
+		return 0, s.gone(ctx, ref.Queue)
 	}
 	receipts, err := b.openAll(ref, kind, acks, time.Now())
 	if err != nil {

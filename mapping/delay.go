@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,10 +56,13 @@ type mover struct {
 	active atomic.Bool   // messages may be waiting in the delay store
 	bell   chan struct{} // rings when active becomes true
 	begun  atomic.Bool
+
+	mu    sync.Mutex
+	lanes map[string][]*nats.Msg // by queue; a lane that is there is being followed
 }
 
 func newMover(s *session) *mover {
-	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1)}
+	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1), lanes: make(map[string][]*nats.Msg)}
 }
 
 // prepare makes the delay store and starts moving.
@@ -115,7 +119,7 @@ func (v *mover) run() {
 
 // round pulls once, moves what came, and clears what has been moved.
 func (v *mover) round(ctx context.Context) error {
-	moved, err := v.pull(ctx)
+	came, err := v.pull(ctx)
 	if errors.Is(err, errConsumerGone) {
 		return hold(ctx, func(ctx context.Context) error {
 			_, err := v.s.js.CreateConsumer(ctx, delayStream, moverConsumer())
@@ -128,7 +132,7 @@ func (v *mover) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if moved > 0 {
+	if came > 0 {
 		return v.clear(ctx)
 	}
 	info, err := v.s.streamInfo(ctx, delayStream, nil)
@@ -141,8 +145,8 @@ func (v *mover) round(ctx context.Context) error {
 	return nil
 }
 
-// pull waits for due messages and moves them in the order they became due.
-func (v *mover) pull(ctx context.Context) (moved int, err error) {
+// pull waits for due messages and puts each into the lane of its queue.
+func (v *mover) pull(ctx context.Context) (came int, err error) {
 	arrivals := make(chan *nats.Msg, moverBatch+1)
 	arrived := func(m *nats.Msg) {
 		select {
@@ -168,35 +172,76 @@ func (v *mover) pull(ctx context.Context) (moved int, err error) {
 		case m := <-arrivals:
 			if status := m.Header.Get(statusHeader); status != "" {
 				if err := pullStatus(status, m.Header.Get("Description")); !errors.Is(err, errPullOver) {
-					return moved, err
+					return came, err
 				}
-				return moved, nil
+				return came, nil
 			}
-			if err := v.move(ctx, m); err != nil {
-				v.handBack(m, arrivals)
-				return moved, err
-			}
-			moved++
+			v.enter(m)
+			came++
 		case <-over.C:
-			return moved, nil
+			return came, nil
 		case <-ctx.Done():
-			v.handBack(nil, arrivals)
-			return moved, context.Cause(ctx)
+			v.handBack(drained(arrivals)...)
+			return came, context.Cause(ctx)
 		}
 	}
-	return moved, nil
+	return came, nil
+}
+
+func drained(arrivals <-chan *nats.Msg) (all []*nats.Msg) {
+	for {
+		select {
+		case m := <-arrivals:
+			all = append(all, m)
+		default:
+			return all
+		}
+	}
+}
+
+// enter puts a due message into the lane of its queue. Lanes keep the order in which
+// messages became due, and do not wait for each other: a queue whose leader is away
+// holds up nobody else's messages. The log bounds how many wait.
+func (v *mover) enter(m *nats.Msg) {
+	lane := m.Header.Get(headerSubject)
+	if queue, ok := queueOfSubject(lane); ok {
+		lane = string(queue)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	waiting, runs := v.lanes[lane]
+	v.lanes[lane] = append(waiting, m)
+	if !runs {
+		v.s.spawn(func() { v.follow(lane) })
+	}
+}
+
+// follow moves what is in a lane until it is empty.
+func (v *mover) follow(lane string) {
+	for {
+		v.mu.Lock()
+		if len(v.lanes[lane]) == 0 {
+			delete(v.lanes, lane)
+			v.mu.Unlock()
+			return
+		}
+		m := v.lanes[lane][0]
+		v.lanes[lane] = v.lanes[lane][1:]
+		v.mu.Unlock()
+		if err := v.move(v.s.base, m); err != nil {
+			v.handBack(m)
+			if v.s.base.Err() == nil {
+				v.s.log.LogAttrs(v.s.base, slog.LevelWarn, "cannot move a delayed message; it is tried again", slog.Any("err", err))
+			}
+		}
+	}
 }
 
 // handBack offers what could not be moved to the other movers at once.
-func (v *mover) handBack(one *nats.Msg, rest <-chan *nats.Msg) {
-	for m := one; ; {
-		if m != nil && m.Reply != "" {
+func (v *mover) handBack(all ...*nats.Msg) {
+	for _, m := range all {
+		if m.Reply != "" {
 			_ = v.s.conn.Publish(m.Reply, []byte("-NAK"))
-		}
-		select {
-		case m = <-rest:
-		default:
-			return
 		}
 	}
 }
@@ -225,19 +270,34 @@ func (v *mover) move(ctx context.Context, due *nats.Msg) error {
 
 // deliver stores the message, for as long as it takes, unless its queue is gone.
 func (v *mover) deliver(ctx context.Context, m *nats.Msg, id string) error {
-	for {
-		_, err := v.s.publish(ctx, m, id)
-		if !has(toError(err), dms.Unavailable) {
+	queue, ok := queueOfSubject(m.Subject)
+	if !ok {
+		return fmt.Errorf("delayed message for the unknown subject %s", m.Subject)
+	}
+	m.Header.Set(jetstream.MsgIDHeader, id)
+	for pause := firstPause; ; pause = min(2*pause, longestStop) {
+		attempt, done := context.WithTimeout(ctx, attemptFor)
+		c, err := v.s.calls.start(m)
+		if err == nil {
+			var answer *nats.Msg
+			if answer, err = c.wait(attempt); err == nil {
+				err = reply(answer, nil)
+			}
+		}
+		done()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, nats.ErrNoResponders):
+			if has(v.s.gone(ctx, queue), dms.QueueNotFound) {
+				return nil
+			}
+		case !transient(err):
 			return err
 		}
-		queue, ok := queueOfSubject(m.Subject)
-		if !ok {
-			return fmt.Errorf("delayed message for the unknown subject %s", m.Subject)
-		}
-		if err := v.s.gone(ctx, queue); has(err, dms.QueueNotFound) {
-			return nil
-		}
-		if ctx.Err() != nil {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}

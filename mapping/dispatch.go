@@ -224,7 +224,9 @@ func (d *dispatcher) end(deleted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ended = true
-	d.forget()
+	if deleted {
+		d.forget()
+	}
 	for _, w := range slices.Clone(d.waiters) {
 		d.finish(w)
 	}

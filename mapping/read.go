@@ -46,6 +46,9 @@ func (r *reader) read(ctx context.Context, c cursor, most int) ([]found, error) 
 	size, at := 0, c.Floor
 	for {
 		next, err := r.s.scan(ctx, stream, filter, at+1, batch)
+		if r.kind == dms.Dead && code(err) == codeNoStream {
+			return nil, nil // there has never been a dead letter
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -104,9 +107,6 @@ func (s *session) scan(ctx context.Context, stream, filter string, from uint64, 
 			return nil
 		})
 	})
-	if code(err) == codeNoStream {
-		err = nil // a store that was never needed
-	}
 	return got, err
 }
 

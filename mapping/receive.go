@@ -25,6 +25,9 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 		return dms.Batch{}, err
 	}
 	if req.Kind == dms.Dead {
+		// Nothing that follows would notice that the group or the queue was deleted
+		// through another node.
+		q.forget()
 		if _, err := s.group(ctx, q, ref.Group); err != nil {
 			return dms.Batch{}, err
 		}
@@ -196,6 +199,9 @@ func (d *dispatcher) judge(a *arrival) {
 		case <-time.After(pause):
 			pause = min(2*pause, longestStop)
 		case <-ctx.Done():
+			if d.s.base.Err() != nil {
+				d.s.giveBack(d.q, d.ref, []*arrival{a})
+			}
 			return
 		}
 	}

@@ -66,6 +66,11 @@ func (b *Broker) Send(ctx context.Context, ref dms.QueueRef, req dms.Send) ([]dm
 	}
 	defer settle()
 	if len(later) > 0 {
+		// The delay store takes a message for a queue that was deleted through another
+		// node, so the queue itself is asked for.
+		if err := s.gone(ctx, ref.Queue); err != nil {
+			return nil, err
+		}
 		if err := s.due.prepare(ctx); err != nil {
 			return nil, toError(err)
 		}

@@ -211,11 +211,20 @@ func (s *session) close() {
 	// A session that is still being opened is waited for here.
 	s.once.Do(func() { s.err = errClosed })
 	s.mu.Lock()
+	var ended []*dispatcher
 	for ref, d := range s.dispatchers {
 		delete(s.dispatchers, ref)
 		d.end(false)
+		ended = append(ended, d)
 	}
 	s.mu.Unlock()
+	if s.opened() {
+		// Deliveries that are on their way are waited for, and given back.
+		s.pulls.drain(drainFor)
+	}
+	for _, d := range ended {
+		d.forget()
+	}
 	s.closing.Lock()
 	s.closing.begun = true
 	s.closing.Unlock()
@@ -226,6 +235,9 @@ func (s *session) close() {
 		s.conn.Close()
 	}
 }
+
+// drainFor is how long a closing session waits for deliveries that are on their way.
+const drainFor = 2 * time.Second
 
 // ensure makes a stream of the project if it is not there yet.
 func (s *session) ensure(ctx context.Context, c jetstream.StreamConfig) error {

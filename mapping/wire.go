@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -73,6 +74,22 @@ func (w *wire) deliveries(stream, consumer string, f func(*nats.Msg)) (forget fu
 		w.mu.Lock()
 		delete(w.consumers, key)
 		w.mu.Unlock()
+	}
+}
+
+// drain ends the wire's interest in replies and waits until those that are on their way
+// have been handed on, or the time is over.
+func (w *wire) drain(within time.Duration) {
+	closed := make(chan struct{})
+	w.sub.SetClosedHandler(func(string) { close(closed) })
+	if err := w.sub.Drain(); err != nil {
+		return // the connection is gone, and nothing is on its way any more
+	}
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
 	}
 }
 
