@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ const (
 
 	pollSlack = 20 * time.Second // what a poll may take beyond its wait
 	callLimit = 25 * time.Second // of every other call: longer than the service holds one
+	dialLimit = time.Second      // of connecting
 	shunFor   = time.Second      // a node that gave no answer is left alone for so long
 )
 
@@ -40,6 +42,17 @@ func (d *directory) url(i int) string {
 	return d.urls[i]
 }
 
+// listens reports whether somebody takes connections at the node's place.
+func (d *directory) listens(ctx context.Context, i int) bool {
+	dialer := net.Dialer{Timeout: dialLimit}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(d.url(i), "http://"))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
 // caller makes one call after the other and records each. It repeats none by itself.
 type caller struct {
 	w      *world
@@ -57,16 +70,23 @@ func (w *world) caller(t *tenant, format string, args ...any) *caller {
 // chance is true with a probability.
 func (c *caller) chance(p float64) bool { return c.rng.Float64() < p }
 
-// node picks a node at random, if possible one that answered lately.
-func (c *caller) node() int {
+// node picks a node at random, if possible one that answered lately. A node where nobody
+// listens is not called: nothing can come of that, and a history in which it looks like
+// a call without an answer says less.
+func (c *caller) node(ctx context.Context) int {
 	if c.w.plan.OneNode {
 		return 0
 	}
 	i, now := c.rng.IntN(size), time.Now()
 	for k := range size {
-		if j := (i + k) % size; now.After(c.shun[j]) {
+		j := (i + k) % size
+		if !now.After(c.shun[j]) {
+			continue
+		}
+		if c.w.nodes.listens(ctx, j) {
 			return j
 		}
+		c.shun[j] = now.Add(shunFor)
 	}
 	return i
 }
@@ -97,7 +117,7 @@ func (o outcome) code() string {
 // record makes the call and notes it. The items of an answer are read by parse, which
 // is asked only when the answer is 2xx; what it cannot read is reported.
 func (c *caller) record(ctx context.Context, call history.Call, r request, parse func([]byte) ([]history.Item, error)) outcome {
-	at := c.node()
+	at := c.node(ctx)
 	call.Client, call.Tenant, call.Node = c.name, c.tenant.id, fmt.Sprintf("n%d", at+1)
 	pending := c.w.rec.Begin(call)
 	out := c.do(ctx, at, r)

@@ -11,7 +11,7 @@ import (
 )
 
 // drain reads every group and its dead letters to the end: until two polls in a row are
-// empty and the counters say that nothing is left. It returns what is not at its end
+// empty, the counters say that nothing is left, and all delayed messages have come. It returns what is not at its end
 // when the time is over.
 func (w *world) drain(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(ctx, w.plan.Drain)
@@ -24,7 +24,8 @@ func (w *world) drain(ctx context.Context) (left []string) {
 	for _, g := range w.groups() {
 		if !g.drained.Load() {
 			figures, err := w.caller(g.queue.tenant, "late-%s", g.id).counters(context.WithoutCancel(ctx), g)
-			left = append(left, fmt.Sprintf("group %s of queue %s (fifo: %t): %+v %v", g.id, g.queue.id, g.queue.fifo, figures, err))
+			left = append(left, fmt.Sprintf("group %s of queue %s (fifo: %t), %d delayed messages still to come: %+v %v",
+				g.id, g.queue.id, g.queue.fifo, g.awaited(), figures, err))
 		}
 	}
 	return left
@@ -41,7 +42,7 @@ func (w *world) drainOne(ctx context.Context, g *group) {
 			c.empty(ctx)
 		}
 		now, err := c.counters(ctx, g)
-		if err == nil && now.Available == 0 && now.DeadAvailable == 0 {
+		if err == nil && now.Available == 0 && now.DeadAvailable == 0 && g.awaited() == 0 {
 			g.drained.Store(true)
 			return
 		}

@@ -41,4 +41,10 @@ func TestHistoryUnderFaults(t *testing.T) {
 	if out.Stored < leastStored || out.Settled < leastStored {
 		t.Errorf("void: %d messages were stored and %d settled, which proves nothing; want %d", out.Stored, out.Settled, leastStored)
 	}
+	if out.StepDowns == 0 || *loadFor >= time.Minute && len(out.Outages) == 0 {
+		t.Errorf("void: %d leaders stepped down and %d nodes went away", out.StepDowns, len(out.Outages))
+	}
+	if l := out.Linearity; 2*l.Undecided > l.Pieces {
+		t.Errorf("void: for %d of %d pieces of the FIFO histories no order was found in time", l.Undecided, l.Pieces)
+	}
 }

@@ -27,7 +27,8 @@ func (w *world) judge(path string, windows []history.Window, counters []history.
 	}
 	whole = history.Judge(run)
 
-	x.Faults, x.Counters = nil, nil // the counters have been judged
+	// The counters have been judged, and the search for a linear order knows no faults.
+	x.Faults, x.Counters, x.Budget = nil, nil, 1
 	x.Queues = slices.DeleteFunc(x.Queues, func(q history.Queue) bool { return !q.FIFO })
 	fifo := &history.History{Cut: h.Cut}
 	for _, c := range h.Calls {

@@ -63,6 +63,9 @@ func (c *caller) send(ctx context.Context, q *queue, key string, batch []message
 			if items[i].Result = history.Fail; m.State == 0 {
 				items[i].Result, items[i].ID = history.OK, m.ID
 			}
+			if m.State == 0 && items[i].Delay > 0 {
+				q.expect(items[i].Body.Nonce)
+			}
 		}
 		return items, nil
 	}).status
@@ -150,6 +153,7 @@ func (c *caller) receive(ctx context.Context, g *group, s store, p poll) ([]deli
 			if it.Body, err = history.Parse(d.Message.Body); err != nil {
 				it.Corrupt = err.Error()
 			}
+			g.came(it.Body.Nonce)
 			items = append(items, it)
 			got = append(got, delivery{handle: d.Handler, body: it.Body, group: g, store: s,
 				good: begin.Add(p.ackWait - time.Second), over: time.Now().Add(p.ackWait)})

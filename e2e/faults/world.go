@@ -32,6 +32,47 @@ type group struct {
 	queue   *queue
 	id      string
 	drained atomic.Bool
+
+	// No counter tells of delayed messages before they are due.
+	mu  sync.Mutex
+	due map[string]bool // by nonce: whether it is stored and has not come yet
+}
+
+// expect notes a delayed message that is stored.
+func (q *queue) expect(nonce string) {
+	for _, g := range q.groups {
+		g.mu.Lock()
+		if g.due == nil {
+			g.due = make(map[string]bool)
+		}
+		if _, known := g.due[nonce]; !known { // a copy may have come before the answer
+			g.due[nonce] = true
+		}
+		g.mu.Unlock()
+	}
+}
+
+// came notes a message that was delivered.
+func (g *group) came(nonce string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.due == nil {
+		g.due = make(map[string]bool)
+	}
+	g.due[nonce] = false
+}
+
+// awaited is how many delayed messages have not come yet.
+func (g *group) awaited() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, missing := range g.due {
+		if missing {
+			n++
+		}
+	}
+	return n
 }
 
 // world is all that the clients of one run share.
