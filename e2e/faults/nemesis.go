@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ const (
 type nemesis struct {
 	w       *world
 	cluster *deploytest.Cluster
+	log     *slog.Logger // of the nodes, so that faults stand where they happened
 
 	mu      sync.Mutex
 	windows []history.Window
@@ -66,6 +68,7 @@ func (n *nemesis) window(name string, from time.Duration, settle time.Duration) 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.windows = append(n.windows, history.Window{Name: name, Start: from, End: n.w.rec.Now() + settle})
+	n.log.Warn("fault", slog.String("what", name), slog.Duration("from", from), slog.Duration("now", n.w.rec.Now()))
 }
 
 // outage stops a node in order, polls and all, or kills it, and starts it again.

@@ -115,7 +115,7 @@ func Run(t testing.TB, p Plan, folder string) (*Outcome, error) {
 		return nil, errors.Join(err, w.rec.Close(), file.Close())
 	}
 	lap("1 start")
-	n := &nemesis{w: w, cluster: cluster}
+	n := &nemesis{w: w, cluster: cluster, log: warnings}
 	w.load(t, n)
 	lap("2 load")
 	out.Left = w.drain(ctx)
