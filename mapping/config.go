@@ -25,6 +25,9 @@ const (
 	// engineAckWait is one second more than the default ack_wait, so that a handle
 	// ends before the log offers the message again.
 	engineAckWait = dms.DefaultAckWait + time.Second
+	// moverAckWait is how late a due message may come when the node that was to move
+	// it dies. Moving takes milliseconds, and what is moved twice is stored once.
+	moverAckWait = 5 * time.Second
 	// maxAckPending bounds what one group may hold unacknowledged. The log scans all
 	// of it at every timeout, so it is no larger than it has to be.
 	maxAckPending = 10_000
@@ -196,7 +199,7 @@ func moverConsumer() jetstream.ConsumerConfig {
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		FilterSubject: "due.>",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       engineAckWait,
+		AckWait:       moverAckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 1000,
 		ReplayPolicy:  jetstream.ReplayInstantPolicy,

@@ -83,7 +83,14 @@ func (s *session) backlog(ctx context.Context, q *queue, ref dms.GroupRef, g gro
 	if err != nil {
 		return 0, 0, err
 	}
-	return info.NumPending + uint64(info.NumAckPending), uint64(info.NumAckPending), nil
+	outstanding, pending := uint64(info.NumAckPending), info.NumPending
+	if len(g.Labels) > 1 && g.Match == dms.AnyLabel {
+		// The log counts a message once for each filter it passes.
+		if pending, err = s.countLabelled(ctx, q, g, info.Delivered.Stream+1); err != nil {
+			return 0, 0, err
+		}
+	}
+	return pending + outstanding, outstanding, nil
 }
 
 func (s *session) consumerInfo(ctx context.Context, ref dms.GroupRef) (info jetstream.ConsumerInfo, err error) {

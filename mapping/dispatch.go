@@ -21,8 +21,9 @@ const (
 	// outstanding as it may.
 	linger = 100 * time.Millisecond
 	// keepSpare is how long a delivery that nobody waits for any more is kept for
-	// the next poll before it goes back to the queue.
-	keepSpare = time.Second
+	// the next poll before it goes back to the queue. It is short because after a
+	// change of leader the log may deliver it again, through another node.
+	keepSpare = 200 * time.Millisecond
 )
 
 // dispatcher hands the messages of one group of a NORMAL queue to the polls that
@@ -40,6 +41,7 @@ type dispatcher struct {
 	ended   bool
 	waiters []*waiter
 	spare   []*arrival
+	hand    map[uint64]*inHand // by sequence: what is being judged or is spare
 	pull    *pull
 	flush   *time.Timer // ends polls that have something, after linger
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
@@ -51,6 +53,14 @@ type arrival struct {
 	delivered
 	payload []byte
 	base    time.Time // from when on the handle's time runs
+}
+
+// inHand counts the arrivals of one message that are neither handed out nor given up,
+// and knows its newest delivery. When the log delivers a message again meanwhile, an
+// older arrival must not be handed out after the newer one.
+type inHand struct {
+	arrivals int
+	newest   uint64
 }
 
 // waiter is one poll.
@@ -119,11 +129,17 @@ func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) 
 func (d *dispatcher) deal() {
 	for len(d.spare) > 0 && len(d.waiters) > 0 {
 		w, a := d.waiters[0], d.spare[0]
+		if h := d.hand[a.streamSeq]; h != nil && a.deliveries < h.newest {
+			d.spare = d.spare[1:]
+			d.letLocked(a)
+			continue // the log has delivered it again
+		}
 		if len(w.got) > 0 && len(a.payload) > w.room {
 			d.finish(w)
 			continue
 		}
 		d.spare = d.spare[1:]
+		d.letLocked(a)
 		w.got = append(w.got, a)
 		w.room -= len(a.payload)
 		if len(w.got) == w.want {
@@ -176,7 +192,12 @@ func (d *dispatcher) returnSpare() {
 	if len(d.spare) == 0 {
 		return
 	}
-	back := d.spare
+	var back []*arrival
+	for _, a := range d.spare {
+		if d.letLocked(a) {
+			back = append(back, a)
+		}
+	}
 	d.spare = nil
 	d.s.spawn(func() { d.s.giveBack(d.q, d.ref, back) })
 }
@@ -188,6 +209,7 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 		return
 	}
 	a := &arrival{delivered: at, payload: m.Data, base: time.Now()}
+	d.hold(a)
 	if d.mayBeDead(at) {
 		// Reading how many failures count takes a round trip, which may not be made
 		// on the connection's reader.
@@ -203,6 +225,41 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 			d.finishServed()
 		}
 	}
+}
+
+// hold counts an arrival as in hand.
+func (d *dispatcher) hold(a *arrival) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hand == nil {
+		d.hand = make(map[uint64]*inHand)
+	}
+	h := d.hand[a.streamSeq]
+	if h == nil {
+		h = &inHand{}
+		d.hand[a.streamSeq] = h
+	}
+	h.arrivals++
+	h.newest = max(h.newest, a.deliveries)
+}
+
+// let is the end of hold.
+func (d *dispatcher) let(a *arrival) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.letLocked(a)
+}
+
+// letLocked reports whether the arrival was the newest. The caller holds d.mu.
+func (d *dispatcher) letLocked(a *arrival) (newest bool) {
+	h := d.hand[a.streamSeq]
+	if h == nil {
+		return true
+	}
+	if h.arrivals--; h.arrivals == 0 {
+		delete(d.hand, a.streamSeq)
+	}
+	return a.deliveries >= h.newest
 }
 
 // take deals one delivery out.

@@ -170,27 +170,24 @@ func (d *dispatcher) lastChance(at delivered) bool {
 // bookPatience is how long a message that was delivered often waits for word on its
 // earlier deliveries. The node that handed one out puts it on record when it expires,
 // which is a second before the message is delivered again, unless the node has died.
-const bookPatience = 3 * time.Second
+// judgeLimit is how long it is held when nothing can be read.
+const (
+	bookPatience = time.Second
+	judgeLimit   = 5 * time.Second
+)
 
-// judge hands on a message that was delivered often, or makes it a dead letter. It
-// tries for as long as the delivery is its own: until then nobody else gets it.
+// freshFor is how old an arrival may be when it is handed out after it was judged.
+const freshFor = 100 * time.Millisecond
+
+// judge hands on a message that was delivered often, or makes it a dead letter.
 func (d *dispatcher) judge(a *arrival) {
-	ctx, cancel := context.WithTimeout(d.s.base, engineAckWait)
+	ctx, cancel := context.WithTimeout(d.s.base, judgeLimit)
 	defer cancel()
 	pause := firstPause
 	for {
-		t, _, err := d.s.tally(ctx, d.ref, a.streamSeq)
-		if err == nil && len(t.Charged) < d.q.MaxConsumeCount {
-			if t.known() >= int(a.deliveries)-1 || time.Since(a.base) > bookPatience {
-				d.take(a)
-				return
-			}
-		} else if err == nil {
-			err = d.s.buryDelivered(ctx, d.ref, a)
-			if err == nil {
-				d.sweep() // there may be more
-				return
-			}
+		decided, err := d.decide(ctx, a)
+		if decided {
+			return
 		}
 		if err != nil && d.s.base.Err() == nil {
 			d.s.log.LogAttrs(ctx, slog.LevelWarn, "cannot judge a message yet", slog.String("group", string(d.ref.Group)), slog.Any("err", err))
@@ -199,10 +196,45 @@ func (d *dispatcher) judge(a *arrival) {
 		case <-time.After(pause):
 			pause = min(2*pause, longestStop)
 		case <-ctx.Done():
-			if d.s.base.Err() != nil {
-				d.s.giveBack(d.q, d.ref, []*arrival{a})
-			}
+			d.let(a)
+			d.s.giveBack(d.q, d.ref, []*arrival{a})
 			return
 		}
 	}
+}
+
+// decide looks at the record once. It reports whether the message has been dealt with.
+func (d *dispatcher) decide(ctx context.Context, a *arrival) (bool, error) {
+	t, _, err := d.s.tally(ctx, d.ref, a.streamSeq)
+	if err != nil {
+		return false, err
+	}
+	if len(t.Charged) >= d.q.MaxConsumeCount {
+		if err := d.s.buryDelivered(ctx, d.ref, a); err != nil {
+			return false, err
+		}
+		d.let(a)
+		d.sweep() // there may be more
+		return true, nil
+	}
+	if t.known() < int(a.deliveries)-1 {
+		if time.Since(a.base) < bookPatience {
+			return false, nil
+		}
+		// Whoever had the others in hand has died. They are nobody's failure, and
+		// the next delivery need not wait for word on them.
+		if err := d.s.bookLost(ctx, d.ref, a.streamSeq, uint32(a.deliveries)); err != nil {
+			return false, err
+		}
+	}
+	if time.Since(a.base) > freshFor {
+		// After a change of leader the log may have delivered it again meanwhile, to
+		// another node, where it may be settled by now. Returning what is settled
+		// does nothing, and anything else comes back at once.
+		d.let(a)
+		d.s.giveBack(d.q, d.ref, []*arrival{a})
+		return true, nil
+	}
+	d.take(a)
+	return true, nil
 }

@@ -28,12 +28,16 @@ const mostFree = 100
 // known is how many deliveries are on record.
 func (t tally) known() int { return len(t.Charged) + len(t.Free) + t.Older }
 
-// add takes a delivery into the tally, unless it is there already. The first word
-// holds: a delivery that was failed is not charged again when it expires.
+// add takes a delivery into the tally, unless it is there already. A delivery that was
+// failed is not charged again when it expires. One that was charged because its node
+// stopped, and is then returned by its client as not failed, is free.
 func (t *tally) add(delivery uint32, charge bool) (changed bool) {
+	i := slices.Index(t.Charged, delivery)
 	switch {
-	case slices.Contains(t.Charged, delivery) || slices.Contains(t.Free, delivery):
+	case slices.Contains(t.Free, delivery) || i >= 0 && charge:
 		return false
+	case i >= 0:
+		t.Charged = slices.Delete(t.Charged, i, i+1)
 	case charge:
 		t.Charged = append(t.Charged, delivery)
 		return true
@@ -67,6 +71,30 @@ func (s *session) book(ctx context.Context, q *queue, ref dms.GroupRef, seq uint
 		_, err = s.ctl.put(ctx, tallyKey(ref, seq), mustJSON(t), revision, dms.Retention)
 		if !errors.Is(err, errConflict) {
 			return t, err
+		}
+	}
+}
+
+// bookLost puts those of a message's deliveries on record, in one write, that nobody
+// has put there.
+func (s *session) bookLost(ctx context.Context, ref dms.GroupRef, seq uint64, before uint32) error {
+	for {
+		t, revision, err := s.tally(ctx, ref, seq)
+		if err != nil {
+			return err
+		}
+		changed := false
+		for n := uint32(1); n < before; n++ {
+			if !slices.Contains(t.Charged, n) {
+				changed = t.add(n, false) || changed
+			}
+		}
+		if !changed {
+			return nil
+		}
+		_, err = s.ctl.put(ctx, tallyKey(ref, seq), mustJSON(t), revision, dms.Retention)
+		if !errors.Is(err, errConflict) {
+			return err
 		}
 	}
 }

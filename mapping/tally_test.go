@@ -9,19 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestADeliveryIsBookedOnce(t *testing.T) {
+func TestADeliveryIsBookedOnceAndTheClientsWordHolds(t *testing.T) {
 	t.Parallel()
 	var y tally
 	for _, step := range []struct {
 		delivery uint32
 		charge   bool
 		changed  bool
-	}{{1, true, true}, {1, true, false}, {1, false, false}, {2, false, true}, {2, true, false}, {3, true, true}} {
+	}{{1, true, true}, {1, true, false}, {1, false, true}, {1, true, false}, {2, false, true}, {2, true, false}, {3, true, true}} {
 		if got := y.add(step.delivery, step.charge); got != step.changed {
 			t.Errorf("booking %+v changed the tally: %t", step, got)
 		}
 	}
-	if d := cmp.Diff(tally{Charged: []uint32{1, 3}, Free: []uint32{2}}, y); d != "" {
+	if d := cmp.Diff(tally{Charged: []uint32{3}, Free: []uint32{1, 2}}, y); d != "" {
 		t.Errorf("tally (-want +got):\n%s", d)
 	}
 }
@@ -101,4 +101,24 @@ func TestOnlyWhatReachedAClientIsCharged(t *testing.T) {
 	if d := cmp.Diff([]string{"handed out"}, bodies(receive(t, b, group, dead(10, 20*time.Second)))); d != "" {
 		t.Errorf("dead letters (-want +got):\n%s", d)
 	}
+}
+
+// A node that stops charges what it has handed out. A client that then returns a
+// delivery behind a failed one, through another node, has not failed it.
+func TestAReturnAfterItsNodeStoppedIsNotAFailure(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	a, b := newBroker(t, p, 0, 2), newBroker(t, p, 1, 2)
+	queue, group := newQueue(t, a, p, dms.NewQueue{MaxConsumeCount: 1})
+	send(t, a, queue, "failed", "behind it")
+	ds := receiveExactly(t, a, group, 2)
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	acknowledge(t, b, group, dms.Live, acks(ds, false, true), 0)
+	got := receiveExactly(t, b, group, 1)
+	if d := cmp.Diff([]string{"behind it"}, bodies(got)); d != "" {
+		t.Errorf("delivered again (-want +got):\n%s", d)
+	}
+	acknowledge(t, b, group, dms.Live, acks(got), 1)
 }

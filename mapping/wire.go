@@ -52,6 +52,11 @@ func (w *wire) arrived(m *nats.Msg) {
 		w.mu.Lock()
 		f = w.consumers[consumer]
 		w.mu.Unlock()
+		if f == nil {
+			// Nobody here wants it any more, so it goes to somebody else at once. If
+			// even that fails it goes when its time is over.
+			_ = w.conn.Publish(m.Reply, []byte("-NAK"))
+		}
 	} else {
 		token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 		w.mu.Lock()

@@ -194,10 +194,6 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 		if !must || len(bodies) > 0 {
 			break
 		}
-		if knownLateBurial && req.Kind == dms.Dead {
-			poke := dms.Receive{Kind: dms.Live, Max: 1, AckWait: dms.DefaultAckWait, Labels: g.labels, Match: g.match}
-			w.receive(g, i, poke, false, false)
-		}
 		if time.Since(begun) > w.long {
 			w.deviate("consume %s kind %d: nothing came within %v", g, req.Kind, w.long)
 			return nil

@@ -1,7 +1,6 @@
 package modeltest
 
 import (
-	"slices"
 	"time"
 
 	"dms/mapping/dms"
@@ -16,23 +15,6 @@ const (
 	// soon is how far ahead the world looks when it decides to wait for a message.
 	soon = 5 * time.Second
 )
-
-// knownLateBurial is a deviation of the service that is known and not counted: while
-// longer deliveries are outstanding, what fails for the last time on a NORMAL queue may
-// become a dead letter only when somebody consumes. Delete it when that is mended, with
-// what it guards.
-const knownLateBurial = true
-
-// knownLossAtClose is another: a node that closes loses deliveries that its looks for
-// dead letters have on their way; they come back after half a minute, and charged.
-const knownLossAtClose = true
-
-// knownUnheardDelete: a node does not hear that another deleted a queue, and goes on
-// answering what needs no log.
-const knownUnheardDelete = true
-
-// knownMoverStalls: a due message of a deleted queue holds up all delayed messages.
-const knownMoverStalls = true
 
 // onePoll is the wait of one poll of a patient consumer.
 const onePoll = 5 * time.Second
@@ -111,11 +93,6 @@ func (g *refGroup) bounds(now time.Time) (least, most dms.Counters) {
 			continue
 		}
 		s := g.at(m)
-		if knownLateBurial && s.phase == dead && !s.deadDone && !slices.Contains(g.dead.known, m) {
-			most.Consumed, most.DeadProduced, most.DeadAvailable = most.Consumed+1, most.DeadProduced+1, most.DeadAvailable+1
-			most.Available, most.OutstandingNow = most.Available+1, most.OutstandingNow+1
-			continue
-		}
 		if s.phase == settled || s.phase == dead {
 			least.Consumed, most.Consumed = least.Consumed+1, most.Consumed+1
 		}

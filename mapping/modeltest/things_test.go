@@ -71,9 +71,6 @@ func (w *world) delete(t *rapid.T) {
 	q := w.queue(t)
 	b, i := w.node(t)
 	if len(q.groups) == 0 || rapid.IntRange(0, 2).Draw(t, "queue") == 0 {
-		if knownMoverStalls && q.delaying(time.Now()) {
-			t.SkipNow()
-		}
 		err := b.DeleteQueue(w.ctx, q.Ref)
 		w.note("node %d: delete queue %s -> %v", i, q.Name, err)
 		if err != nil {
@@ -110,9 +107,6 @@ func (w *world) knock(t *rapid.T) {
 	var do func() (did int, err error)
 	what := rapid.SampledFrom([]string{"consume", "consume dead", "ack", "delete", "groups", "send", "send later"}).Draw(t, "what")
 	if want == dms.GroupNotFound && (what == "send" || what == "send later" || what == "groups") {
-		t.SkipNow()
-	}
-	if knownUnheardDelete && want == dms.QueueNotFound && len(w.nodes) > 1 && what != "groups" && what != "send" {
 		t.SkipNow()
 	}
 	switch what {
@@ -169,11 +163,8 @@ func (w *world) knock(t *rapid.T) {
 // restartNode ends a node in good order and starts it again.
 func (w *world) restartNode(t *rapid.T) {
 	for _, q := range w.ref.queues {
-		if knownLossAtClose && q.Mode == dms.Normal && q.DeadLetters() {
-			t.SkipNow()
-		}
-		if q.delaying(time.Now()) {
-			t.SkipNow() // a due message that a node was about to move waits for half a minute
+		if q.Mode == dms.FIFO && q.delaying(time.Now()) {
+			t.SkipNow() // the order in which the delayed messages become visible would be open
 		}
 	}
 	i := rapid.IntRange(0, len(w.nodes)-1).Draw(t, "which")
@@ -183,11 +174,6 @@ func (w *world) restartNode(t *rapid.T) {
 	w.stop(i)
 	w.start(i)
 	w.note("node %d: restarted", i)
-}
-
-// delaying reports whether messages of the queue may still be on their way into it.
-func (q *refQueue) delaying(now time.Time) bool {
-	return slices.ContainsFunc(q.messages, func(m *refMessage) bool { return m.delay > 0 && now.Before(m.until) })
 }
 
 // member takes a member down with its node, as a crash does, or brings it back.
@@ -321,4 +307,9 @@ func (q *refQueue) sameOrder() error {
 		}
 	}
 	return nil
+}
+
+// delaying reports whether messages of the queue may still be on their way into it.
+func (q *refQueue) delaying(now time.Time) bool {
+	return slices.ContainsFunc(q.messages, func(m *refMessage) bool { return m.delay > 0 && now.Before(m.until) })
 }
