@@ -8,7 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+// plan is a run that is made to be seen through; every client behaves.
+func (b bite) plan(seed uint64) Plan {
+	p := Plan{Seed: seed, For: 12 * time.Second, Rate: 200, MaxConsume: 3, Think: 100 * time.Millisecond, Drain: time.Minute}
+	b.short(&p)
+	return p
+}
 
 // TestPlanted is one run with the fault that the environment names. What is found is for
 // TestCheckersCatchPlantedFaults to judge, which runs this.

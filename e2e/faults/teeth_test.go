@@ -43,13 +43,6 @@ func bites() []bite {
 	}
 }
 
-// plan is a run that is made to be seen through; every client behaves.
-func (b bite) plan(seed uint64) Plan {
-	p := Plan{Seed: seed, For: 12 * time.Second, Rate: 200, MaxConsume: 3, Think: 100 * time.Millisecond, Drain: time.Minute}
-	b.short(&p)
-	return p
-}
-
 func TestCheckersCatchPlantedFaults(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "planted.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "planted", "-o", binary, ".")
