@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 # T is how long each fuzz target runs in "make fuzz".
 T ?= 30s
+# N is how many operations "make model" compares, FOR how long "make chaos" runs.
+N ?= 100000
+FOR ?= 10m
 # P is how many test packages run at once; each may hold a cluster of three members.
 P ?= 2
 
@@ -41,6 +44,7 @@ test: check ## Check and test everything, with the race detector
 check: tools ## Format, vet, staticcheck, and the rules of the house
 	@out=$$(gofmt -l $(SOURCES)); [ -z "$$out" ] || { echo "not formatted:"; echo "$$out"; exit 1; }
 	@for m in $(MODULES); do (cd $$m && go vet ./...); done
+	@go vet -tags planted ./mapping
 	@go build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/staticcheck ./...); done
 	go test -count=1 -run 'Imports?|Layers|Doc' ./deploy
@@ -60,6 +64,14 @@ fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
 			done; \
 		done); \
 	done
+
+.PHONY: model
+model: tools ## Compare the service with its reference (make model N=100000)
+	go test -race -count=1 -timeout 24h -v -run 'FollowsTheReference$$' ./mapping/modeltest -model.n $(N)
+
+.PHONY: chaos
+chaos: tools ## Record and judge histories under faults (make chaos FOR=10m)
+	cd e2e && go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR)
 
 .PHONY: bench
 bench: tools ## Compare REST with the bare log in one run (make bench ONLY="send 10")
