@@ -42,30 +42,36 @@ const (
 	metaCreated     = "dms.created" // epoch milliseconds; the order of a listing
 )
 
+// stored is what all streams of the service have in common: three replicas on disk,
+// messages of limited size, the oldest of which go first if anything must go.
+func stored(name string, subjects ...string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              name,
+		Subjects:          subjects,
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		MaxMsgSize:        maxStored,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgsPerSubject: -1,
+		MaxConsumers:      -1,
+		Discard:           jetstream.DiscardOld,
+		Duplicates:        dedupeWindow,
+		AllowDirect:       true,
+	}
+}
+
 // queueStream holds the queue's messages and nothing else, so that sequences are
 // contiguous but for expiry at the front.
 func queueStream(id dms.QueueID, q dms.NewQueue, created time.Time) jetstream.StreamConfig {
-	c := jetstream.StreamConfig{
-		Name:               streamName(id),
-		Subjects:           []string{queueSubjects(id), nameSubject(q.Name)},
-		Retention:          jetstream.LimitsPolicy,
-		Storage:            jetstream.FileStorage,
-		Replicas:           replicas,
-		MaxAge:             dms.Retention,
-		MaxMsgSize:         maxStored,
-		MaxMsgs:            -1,
-		MaxBytes:           -1,
-		MaxMsgsPerSubject:  -1,
-		MaxConsumers:       -1,
-		Discard:            jetstream.DiscardOld,
-		Duplicates:         dedupeWindow,
-		AllowDirect:        true,
-		AllowAtomicPublish: true,
-		Metadata: map[string]string{
-			metaName:    q.Name,
-			metaMode:    string(q.Mode),
-			metaCreated: strconv.FormatInt(created.UnixMilli(), 10),
-		},
+	c := stored(streamName(id), queueSubjects(id), nameSubject(q.Name))
+	c.MaxAge = dms.Retention
+	c.AllowAtomicPublish = true
+	c.Metadata = map[string]string{
+		metaName:    q.Name,
+		metaMode:    string(q.Mode),
+		metaCreated: strconv.FormatInt(created.UnixMilli(), 10),
 	}
 	if q.Description != nil {
 		c.Metadata[metaDescription] = *q.Description
@@ -108,66 +114,33 @@ func parseQueueStream(ref dms.QueueRef, c jetstream.StreamConfig) (dms.Queue, er
 // what it holds must outlive messages, and no direct reads, since a record read from
 // a follower may be stale.
 func ctlConfig() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              ctlStream,
-		Subjects:          []string{ctlPrefix + ">"},
-		Retention:         jetstream.LimitsPolicy,
-		Storage:           jetstream.FileStorage,
-		Replicas:          replicas,
-		MaxMsgsPerSubject: 1,
-		MaxMsgs:           -1,
-		MaxBytes:          -1,
-		MaxConsumers:      -1,
-		Discard:           jetstream.DiscardNew,
-		Duplicates:        dedupeWindow,
-		AllowRollup:       true,
-		DenyDelete:        true,
-		AllowMsgTTL:       true,
-		RePublish:         &jetstream.RePublish{Source: ctlPrefix + ">", Destination: wakeCtl + ">"},
-	}
+	c := stored(ctlStream, ctlPrefix+">")
+	c.MaxMsgSize = 0
+	c.MaxMsgsPerSubject = 1
+	c.Discard = jetstream.DiscardNew
+	c.AllowDirect = false
+	c.AllowRollup = true
+	c.DenyDelete = true
+	c.AllowMsgTTL = true
+	c.RePublish = &jetstream.RePublish{Source: ctlPrefix + ">", Destination: wakeCtl + ">"}
+	return c
 }
 
 // deadConfig holds the dead letters of all groups of a project, 72 h each.
 func deadConfig() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              deadStream,
-		Subjects:          []string{"dead.>"},
-		Retention:         jetstream.LimitsPolicy,
-		Storage:           jetstream.FileStorage,
-		Replicas:          replicas,
-		MaxAge:            dms.Retention,
-		MaxMsgSize:        maxStored,
-		MaxMsgs:           -1,
-		MaxBytes:          -1,
-		MaxMsgsPerSubject: -1,
-		MaxConsumers:      -1,
-		Discard:           jetstream.DiscardOld,
-		Duplicates:        dedupeWindow,
-		AllowDirect:       true,
-		RePublish:         &jetstream.RePublish{Source: "dead.>", Destination: "wake.dead.>", HeadersOnly: true},
-	}
+	c := stored(deadStream, "dead.>")
+	c.MaxAge = dms.Retention
+	c.RePublish = &jetstream.RePublish{Source: "dead.>", Destination: wakeDead + ">", HeadersOnly: true}
+	return c
 }
 
 // delayConfig holds messages until they become visible. It has no age limit: a delay
 // may be longer than the retention, which starts when the message is visible.
 func delayConfig() jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:              delayStream,
-		Subjects:          []string{"dly.>", "due.>"},
-		Retention:         jetstream.LimitsPolicy,
-		Storage:           jetstream.FileStorage,
-		Replicas:          replicas,
-		MaxMsgSize:        maxStored,
-		MaxMsgs:           -1,
-		MaxBytes:          -1,
-		MaxMsgsPerSubject: -1,
-		MaxConsumers:      -1,
-		Discard:           jetstream.DiscardOld,
-		Duplicates:        dedupeWindow,
-		AllowDirect:       true,
-		AllowMsgTTL:       true,
-		AllowMsgSchedules: true,
-	}
+	c := stored(delayStream, "dly.>", "due.>")
+	c.AllowMsgTTL = true
+	c.AllowMsgSchedules = true
+	return c
 }
 
 // groupConsumer is the durable consumer of a group of a NORMAL queue.
