@@ -19,6 +19,7 @@ import (
 
 var (
 	cluster    *enginetest.Cluster
+	worlds     = flag.Int("model.worlds", 8, "projects that are compared side by side")
 	operations = flag.Int("model.n", 2000, "operations to compare; the seed of a run that fails is printed, see -rapid.seed")
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	given := make(map[string]bool)
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, value := range map[string]string{
-		"test.parallel":    strconv.Itoa(worlds), // they mostly wait
+		"test.parallel":    strconv.Itoa(*worlds), // they mostly wait
 		"rapid.steps":      strconv.Itoa(steps),
 		"rapid.checks":     strconv.Itoa(max(*operations, 100)), // the worlds stop at their share
 		"rapid.nofailfile": "true",

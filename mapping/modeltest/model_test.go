@@ -9,16 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// worlds is how many projects run side by side.
-const worlds = 8
-
 // TestTheServiceFollowsTheReference compares -model.n operations. A deviation prints
 // the shortest sequence that shows it, and the seed to run it again.
 func TestTheServiceFollowsTheReference(t *testing.T) {
-	share := int64((*operations + worlds - 1) / worlds)
+	share := int64((*operations + *worlds - 1) / *worlds)
 	var total atomic.Int64
 	t.Run("worlds", func(t *testing.T) {
-		for i := range worlds {
+		for i := range *worlds {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
 				var done atomic.Int64
