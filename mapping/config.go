@@ -27,7 +27,7 @@ const (
 	engineAckWait = dms.DefaultAckWait + time.Second
 	// moverAckWait is how late a due message may come when the node that was to move
 	// it dies. Moving takes milliseconds, and what is moved twice is stored once.
-	moverAckWait = 5 * time.Second
+	moverAckWait = 10 * time.Second
 	// maxAckPending bounds what one group may hold unacknowledged. The log scans all
 	// of it at every timeout, so it is no larger than it has to be.
 	maxAckPending = 10_000

@@ -58,11 +58,17 @@ type mover struct {
 	begun  atomic.Bool
 
 	mu    sync.Mutex
-	lanes map[string][]*nats.Msg // by queue; a lane that is there is being followed
+	lanes map[string][]dueMessage // by queue; a lane that is there is being followed
+}
+
+// dueMessage is a message that is due, and when it came.
+type dueMessage struct {
+	*nats.Msg
+	came time.Time
 }
 
 func newMover(s *session) *mover {
-	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1), lanes: make(map[string][]*nats.Msg)}
+	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1), lanes: make(map[string][]dueMessage)}
 }
 
 // prepare makes the delay store and starts moving.
@@ -210,7 +216,7 @@ func (v *mover) enter(m *nats.Msg) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	waiting, runs := v.lanes[lane]
-	v.lanes[lane] = append(waiting, m)
+	v.lanes[lane] = append(waiting, dueMessage{m, time.Now()})
 	if !runs {
 		v.s.spawn(func() { v.follow(lane) })
 	}
@@ -228,8 +234,11 @@ func (v *mover) follow(lane string) {
 		m := v.lanes[lane][0]
 		v.lanes[lane] = v.lanes[lane][1:]
 		v.mu.Unlock()
-		if err := v.move(v.s.base, m); err != nil {
-			v.handBack(m)
+		if time.Since(m.came) > moverAckWait*3/4 {
+			continue // it is about to come again, perhaps to a mover with less to do
+		}
+		if err := v.move(v.s.base, m.Msg); err != nil {
+			v.handBack(m.Msg)
 			if v.s.base.Err() == nil {
 				v.s.log.LogAttrs(v.s.base, slog.LevelWarn, "cannot move a delayed message; it is tried again", slog.Any("err", err))
 			}
@@ -264,8 +273,12 @@ func (v *mover) move(ctx context.Context, due *nats.Msg) error {
 	if err := v.deliver(ctx, m, id); err != nil {
 		return err
 	}
-	_, err = v.s.calls.ask(ctx, due.Reply, nil)
-	return err
+	// An answer that is lost with its leader must not hold up the lane. What is not
+	// acknowledged in the end comes again and is known by its id.
+	return hold(ctx, func(ctx context.Context) error {
+		_, err := v.s.calls.ask(ctx, due.Reply, nil)
+		return err
+	})
 }
 
 // deliver stores the message, for as long as it takes, unless its queue is gone.

@@ -23,7 +23,7 @@ const (
 	// keepSpare is how long a delivery that nobody waits for any more is kept for
 	// the next poll before it goes back to the queue. It is short because after a
 	// change of leader the log may deliver it again, through another node.
-	keepSpare = 200 * time.Millisecond
+	keepSpare = 10 * time.Millisecond
 )
 
 // dispatcher hands the messages of one group of a NORMAL queue to the polls that

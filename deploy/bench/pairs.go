@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -41,10 +42,16 @@ func restSend(n int) func(context.Context, *service) (float64, error) {
 			return 0, err
 		}
 		defer s.remove(queue)
+		lines, closeLines, err := s.lines(ctx, connections)
+		if err != nil {
+			return 0, err
+		}
+		defer closeLines()
 		body := sendBody(n)
 		return timed(ctx, s, func(ctx context.Context) (int64, error) {
-			return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) {
-				return int64(n), s.call(ctx, http.MethodPost, queue+"/messages", body, nil)
+			return workers(ctx, connections, func(_ context.Context, i int) (int64, error) {
+				_, err := lines[i].call(http.MethodPost, queue+"/messages", body)
+				return int64(n), err
 			})
 		})
 	}
@@ -176,15 +183,21 @@ func rawConsume(ctx context.Context, s *service) (float64, error) {
 }
 
 func restConsume(ctx context.Context, s *service) (float64, error) {
-	return consuming(ctx, s, "NORMAL", func(ctx context.Context, group, _ string) (int64, error) {
-		return workers(ctx, consumers, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
-	})
+	return consuming(ctx, s, "NORMAL", func(ctx context.Context, group, _ string) (int64, error) { return s.consumers(ctx, group, consumers) })
 }
 
 func restFIFO(ctx context.Context, s *service) (float64, error) {
-	return consuming(ctx, s, "FIFO", func(ctx context.Context, group, _ string) (int64, error) {
-		return workers(ctx, 1, func(ctx context.Context, _ int) (int64, error) { return s.consume(ctx, group) })
-	})
+	return consuming(ctx, s, "FIFO", func(ctx context.Context, group, _ string) (int64, error) { return s.consumers(ctx, group, 1) })
+}
+
+// consumers take batches and acknowledge them, each on a connection of its own.
+func (s *service) consumers(ctx context.Context, group string, n int) (int64, error) {
+	lines, closeLines, err := s.lines(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	defer closeLines()
+	return workers(ctx, n, func(_ context.Context, i int) (int64, error) { return lines[i].consume(group) })
 }
 
 type delivery struct {
@@ -192,24 +205,34 @@ type delivery struct {
 }
 
 // consume takes one batch and acknowledges it.
-func (s *service) consume(ctx context.Context, group string) (int64, error) {
-	var got []delivery
-	if err := s.call(ctx, http.MethodGet, group+"/messages?max_msgs=10&time_wait=1", nil, &got); err != nil {
+func (l *line) consume(group string) (int64, error) {
+	got, err := l.call(http.MethodGet, group+"/messages?max_msgs=10&time_wait=1", nil)
+	if err != nil {
 		return 0, err
 	}
-	if len(got) == 0 {
+	const mark = `"handler":"`
+	var n int64
+	acks := []byte(`{"message":[`)
+	for {
+		at := bytes.Index(got, []byte(mark))
+		if at < 0 {
+			break
+		}
+		got = got[at+len(mark):]
+		end := bytes.IndexByte(got, '"')
+		if n > 0 {
+			acks = append(acks, ',')
+		}
+		acks = append(acks, `{"handler":"`...)
+		acks = append(acks, got[:end]...)
+		acks = append(acks, `","status":"success"}`...)
+		n++
+	}
+	if n == 0 {
 		return 0, errDone
 	}
-	var b strings.Builder
-	b.WriteString(`{"message":[`)
-	for i, d := range got {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, `{"handler":"%s","status":"success"}`, d.Handler)
-	}
-	b.WriteString(`]}`)
-	return int64(len(got)), s.call(ctx, http.MethodPost, group+"/ack", []byte(b.String()), nil)
+	_, err = l.call(http.MethodPost, group+"/ack", append(acks, `]}`...))
+	return n, err
 }
 
 // rawCursor is the least that a strict order costs: write a lease, read a batch,
