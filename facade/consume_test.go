@@ -54,8 +54,15 @@ func TestDrainingEndsLongPollsWithNothing(t *testing.T) {
 	if got := s.do("GET", groupPath+"/deadletters?time_wait=60", ""); got.status != 200 || got.body != "[]" {
 		t.Errorf("a poll while draining: got %d %s, want 200 []", got.status, got.body)
 	}
-	if n := strings.Count(f.called(), "Receive"); n != polls {
-		t.Errorf("%d polls reached the storage, want %d", n, polls)
+	// The last one was looked up as well: what does not exist is refused to the end.
+	if n := strings.Count(f.called(), "Receive"); n != polls+1 {
+		t.Errorf("%d polls reached the storage, want %d", n, polls+1)
+	}
+	f.receive = func(context.Context, dms.GroupRef, dms.Receive) (dms.Batch, error) {
+		return dms.Batch{}, &dms.Error{Code: dms.QueueNotFound}
+	}
+	if got := s.do("GET", groupPath+"/messages?time_wait=60", ""); got.status != 404 {
+		t.Errorf("a poll of a queue that does not exist, while draining: got %d %s, want 404", got.status, got.body)
 	}
 }
 

@@ -16,6 +16,10 @@ const (
 	leastWait, mostWait       = 1, 60   // seconds
 	leastAckWait, mostAckWait = 15, 300 // seconds
 
+	// lookFor is how long a node that is shutting down takes at most to see whether
+	// what is to be consumed exists.
+	lookFor = 500 * time.Millisecond
+
 	// pollSlack is what the storage may take beyond the time a consumer waits. It
 	// covers a change of leader.
 	pollSlack = 15 * time.Second
@@ -134,8 +138,10 @@ func (c *call) receive(kind dms.Kind) (rec dms.Receive, err error) {
 // consume waits for deliveries and passes them on, each with the payload that shape
 // makes of the stored one. Deliveries that cannot be passed on go back to the queue.
 func (a *API) consume(c *call, rec dms.Receive, shape func([]byte) []byte) error {
-	if a.drained.Err() != nil {
-		return c.nothing()
+	draining := a.drained.Err() != nil
+	if draining {
+		// What does not exist is refused as ever; nobody is kept waiting.
+		rec.Wait = time.Millisecond
 	}
 	client := c.ctx()
 	cancel, err := c.hold(rec.Wait + pollSlack)
@@ -145,7 +151,11 @@ func (a *API) consume(c *call, rec dms.Receive, shape func([]byte) []byte) error
 	defer cancel()
 	ctx, stop := context.WithCancelCause(c.ctx())
 	defer stop(nil)
-	defer context.AfterFunc(a.drained, func() { stop(context.Cause(a.drained)) })()
+	if draining {
+		defer time.AfterFunc(lookFor, func() { stop(errDraining) }).Stop()
+	} else {
+		defer context.AfterFunc(a.drained, func() { stop(context.Cause(a.drained)) })()
+	}
 
 	batch, err := a.o.Messages.Receive(ctx, c.group, rec)
 	switch {
