@@ -111,7 +111,7 @@ func TestARepublishedMessageWakesASubscriber(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatalf("create stream: %v", err)
 	}
-	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello")); err != nil {
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello"), patient()...); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 	if _, err := sub.NextMsg(10 * time.Second); err != nil {
@@ -156,7 +156,7 @@ func TestAFullAccountRefusesWithoutDiscarding(t *testing.T) {
 	accepted := uint64(0)
 	var api *jetstream.APIError
 	enginetest.Wait(t, func() string { // usage is counted with a delay, so the edge is soft
-		_, err := js.Publish(t.Context(), "q.1.a", body)
+		_, err := js.Publish(t.Context(), "q.1.a", body, patient()...)
 		switch {
 		case err == nil:
 			accepted++
@@ -184,7 +184,7 @@ func TestAFullAccountRefusesWithoutDiscarding(t *testing.T) {
 	if err := a.Provision(t.Context(), p); err != nil {
 		t.Fatalf("provision again: %v", err)
 	}
-	if _, err := js.Publish(t.Context(), "q.1.a", body); err != nil {
+	if _, err := js.Publish(t.Context(), "q.1.a", body, patient()...); err != nil {
 		t.Errorf("publish after the quota was raised: %v", err)
 	}
 }

@@ -202,7 +202,7 @@ func TestASubscriptionHearsNothingOfAnotherProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 {
-		if _, err := v.js.Publish(t.Context(), "q.1.a", []byte("secret")); err != nil {
+		if _, err := v.js.Publish(t.Context(), "q.1.a", []byte("secret"), patient()...); err != nil {
 			t.Fatalf("publish: %v", err)
 		}
 	}

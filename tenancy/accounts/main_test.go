@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
@@ -50,7 +51,7 @@ func filled(t testing.TB, c *enginetest.Cluster, body string) (tenancy.Project, 
 	if _, err := js.CreateStream(t.Context(), queue()); err != nil {
 		t.Fatalf("create stream: %v", err)
 	}
-	if _, err := js.Publish(t.Context(), "q.1.a", []byte(body)); err != nil {
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte(body), patient()...); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 	return p, js
@@ -84,4 +85,10 @@ func holdsHello(t *testing.T, js jetstream.JetStream) {
 		}
 		return cmp.Diff([]string{"hello"}, got)
 	})
+}
+
+// patient repeats a publish while the stream that was just made has no leader that this
+// connection's member knows of. Nothing was stored by then.
+func patient() []jetstream.PublishOpt {
+	return []jetstream.PublishOpt{jetstream.WithRetryAttempts(100), jetstream.WithRetryWait(100 * time.Millisecond)}
 }

@@ -86,7 +86,7 @@ func TestProvisioningWithAMemberDownConverges(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello")); err != nil {
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello"), patient()...); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 	c.Restart(t, 2)

@@ -324,7 +324,7 @@ func TestProjectsOfTheRealCluster(t *testing.T) {
 		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3}); err != nil {
 			t.Fatalf("round %d: create stream: %v", round, err)
 		}
-		if _, err := js.Publish(t.Context(), "q.1.x", []byte("data")); err != nil {
+		if _, err := js.Publish(t.Context(), "q.1.x", []byte("data"), jetstream.WithRetryAttempts(100), jetstream.WithRetryWait(100*time.Millisecond)); err != nil {
 			t.Fatalf("round %d: publish: %v", round, err)
 		}
 		nc.Close()

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,7 +19,7 @@ func TestAProjectStoresAndReadsThroughEveryMember(t *testing.T) {
 	}); err != nil {
 		t.Fatalf("create stream: %v", err)
 	}
-	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello")); err != nil {
+	if _, err := js.Publish(t.Context(), "q.1.a", []byte("hello"), jetstream.WithRetryAttempts(100), jetstream.WithRetryWait(100*time.Millisecond)); err != nil {
 		t.Fatalf("publish: %v", err)
 	}
 	for i := range 3 {
