@@ -46,11 +46,12 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 	if err := s.settle(ctx, ref, receipts[:n]); err != nil {
 		return 0, toError(err)
 	}
-	s.handedBack(ref, receipts)
+	s.handedBack(ref, receipts[:n])
 	if back := receipts[n:]; len(back) > 0 {
 		if err := s.noteFailed(ctx, ref, back); err != nil {
 			return 0, toError(err)
 		}
+		s.handedBack(ref, back)
 		s.returnFailed(ctx, q, ref, back, !acks[n].Success)
 	}
 	return n, nil

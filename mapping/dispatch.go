@@ -33,7 +33,6 @@ type dispatcher struct {
 	s      *session
 	q      *queue
 	ref    dms.GroupRef
-	group  groupRecord
 	handed handed
 	forget func() // stops deliveries from being handed to the dispatcher
 
@@ -73,12 +72,12 @@ type waiter struct {
 	err   error
 }
 
-func (s *session) dispatcher(q *queue, ref dms.GroupRef, g groupRecord) *dispatcher {
+func (s *session) dispatcher(q *queue, ref dms.GroupRef) *dispatcher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.dispatchers[ref]
 	if !ok {
-		d = &dispatcher{s: s, q: q, ref: ref, group: g}
+		d = &dispatcher{s: s, q: q, ref: ref}
 		d.forget = s.pulls.deliveries(streamName(ref.Queue), consumerName(ref.Group), d.delivered)
 		s.dispatchers[ref] = d
 	}

@@ -144,19 +144,15 @@ func (s *session) consumer(ctx context.Context, ref dms.GroupRef, g groupRecord)
 	return nil
 }
 
-// claim returns the group's record after fixing the labels it reads with, which the
-// first consume does.
-func (s *session) claim(ctx context.Context, q *queue, id dms.GroupID, labels []string, match dms.Match) (groupRecord, error) {
+// claim fixes the labels the group reads with, which its first consume does.
+func (s *session) claim(ctx context.Context, q *queue, id dms.GroupID, labels []string, match dms.Match) error {
 	g, err := s.group(ctx, q, id)
 	if err != nil {
-		return groupRecord{}, err
+		return err
 	}
 	if g.Used {
-		return g, g.checkLabels(labels, match)
+		return g.checkLabels(labels, match)
 	}
-	r, err := s.change(ctx, q, func(r *record) error { return r.lockLabels(id, labels, match) })
-	if err != nil {
-		return groupRecord{}, err
-	}
-	return *r.group(id), nil
+	_, err = s.change(ctx, q, func(r *record) error { return r.lockLabels(id, labels, match) })
+	return err
 }

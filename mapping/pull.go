@@ -14,12 +14,11 @@ import (
 )
 
 type pull struct {
-	started time.Time
-	until   time.Time
-	left    int  // deliveries still to come
-	sweep   bool // only looks for what has timed out for the last time
-	forget  func()
-	expiry  *time.Timer // if the log says nothing at all
+	until  time.Time
+	left   int  // deliveries still to come
+	sweep  bool // only looks for what has timed out for the last time
+	forget func()
+	expiry *time.Timer // if the log says nothing at all
 }
 
 // ask places a pull when polls wait and none is on its way. The caller holds d.mu.
@@ -28,7 +27,7 @@ func (d *dispatcher) ask() {
 		return
 	}
 	now := time.Now()
-	p := &pull{started: now}
+	p := &pull{}
 	polls := 0
 	for _, w := range d.waiters {
 		if len(w.got) > 0 {

@@ -38,14 +38,13 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 		return s.reader(q, ref, dms.Dead).receive(ctx, req)
 	}
 	labels := slices.Compact(slices.Sorted(slices.Values(req.Labels)))
-	g, err := s.claim(ctx, q, ref.Group, labels, req.Match)
-	if err != nil {
+	if err := s.claim(ctx, q, ref.Group, labels, req.Match); err != nil {
 		return dms.Batch{}, err
 	}
 	if q.Mode == dms.FIFO {
 		return s.reader(q, ref, dms.Live).receive(ctx, req)
 	}
-	d := s.dispatcher(q, ref, g)
+	d := s.dispatcher(q, ref)
 	arrivals, err := d.receive(ctx, req.Max, req.Wait)
 	if err != nil || len(arrivals) == 0 {
 		return dms.Batch{}, err

@@ -97,7 +97,7 @@ func (s *session) sweep(q *queue, ref dms.GroupRef) {
 	if err != nil || !g.Used {
 		return
 	}
-	s.dispatcher(q, ref, g).sweep()
+	s.dispatcher(q, ref).sweep()
 }
 
 // sweepBatch is how far a sweep looks. What has failed for good may stand behind
@@ -111,7 +111,7 @@ func (d *dispatcher) sweep() {
 	if d.pull != nil || d.ended || d.s.base.Err() != nil {
 		return
 	}
-	p := &pull{started: time.Now(), left: sweepBatch, sweep: true}
+	p := &pull{left: sweepBatch, sweep: true}
 	d.place(p, fmt.Appendf(nil, `{"batch":%d,"no_wait":true,"expires":50000000}`, sweepBatch))
 	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })
 }
