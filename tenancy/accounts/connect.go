@@ -40,9 +40,9 @@ func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Con
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect to account of project %s: %w", id, context.Cause(ctx))
 	}
-	nc, err := a.opts.Dial(append(options, nats.Timeout(within))...)
+	nc, err := a.dial(ctx, id, options, time.Now().Add(within))
 	if err != nil {
-		return nil, fmt.Errorf("connect to account of project %s: %w", id, a.explain(ctx, id, err))
+		return nil, fmt.Errorf("connect to account of project %s: %w", id, err)
 	}
 	if !a.keep(id, nc) {
 		nc.Close()
@@ -50,6 +50,31 @@ func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Con
 	}
 	awaitStorage(ctx, nc)
 	return nc, nil
+}
+
+// errNotYet: the account exists, but the node that was asked refuses its users. One that
+// was just made reaches the last node a moment after the majority.
+var errNotYet = errors.New("the node does not know the account yet")
+
+// dial tries until the end while the account exists and the node does not know it.
+func (a *Accounts) dial(ctx context.Context, id tenancy.ProjectID, options []nats.Option, end time.Time) (*nats.Conn, error) {
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for {
+		nc, err := a.opts.Dial(append(options, nats.Timeout(max(time.Until(end), pollEvery)))...)
+		if err == nil {
+			return nc, nil
+		}
+		err = a.explain(ctx, id, err)
+		if !errors.Is(err, errNotYet) || time.Now().After(end) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-t.C:
+		}
+	}
 }
 
 const (
@@ -136,7 +161,7 @@ func (a *Accounts) explain(ctx context.Context, id tenancy.ProjectID, err error)
 	if !exists {
 		return tenancy.ErrNoProject
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w: %w", ErrUnavailable, errNotYet, err)
 }
 
 // keep remembers the connection; it reports false when all are being closed.

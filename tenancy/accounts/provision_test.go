@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"dms/deploy/engine/enginetest"
@@ -31,6 +32,31 @@ func TestAnAbsentProjectIsNotConnected(t *testing.T) {
 	if exists, err := cluster.Accounts().Exists(t.Context(), p.ID); err != nil || exists {
 		t.Errorf("exists: got %v, %v, want false", exists, err)
 	}
+}
+
+// The last node hears of an account a moment after the majority, and until then
+// refuses its users.
+func TestAProjectJustMadeIsConnectedThroughEveryNode(t *testing.T) {
+	t.Parallel()
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			p := enginetest.NewProject()
+			if err := cluster.Accounts().Provision(t.Context(), p); err != nil {
+				t.Errorf("provision: %v", err)
+				return
+			}
+			for i := range 3 {
+				nc, err := cluster.AccountsVia(i).Connect(t.Context(), p.ID)
+				if err != nil {
+					t.Errorf("connect through member %d: %v", i, err)
+					continue
+				}
+				nc.Close()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestAMalformedProjectIDIsRefused(t *testing.T) {
