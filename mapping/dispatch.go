@@ -45,6 +45,8 @@ type dispatcher struct {
 	flush   *time.Timer // ends polls that have something, after linger
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
 	failing int         // pulls in a row that could not be placed
+
+	sweepNext bool // a sweep follows the pull that is on its way
 }
 
 // arrival is one delivery of the log.
@@ -221,6 +223,9 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	if p := d.pull; p != nil {
 		if p.left--; p.left <= 0 {
 			d.drop(p)
+			if p.sweep > 1 && at.deliveries > 1 && d.pull == nil {
+				d.placeSweep(p.sweep - 1)
+			}
 			d.finishServed()
 		}
 	}

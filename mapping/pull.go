@@ -15,8 +15,8 @@ import (
 
 type pull struct {
 	until  time.Time
-	left   int  // deliveries still to come
-	sweep  bool // only looks for what has timed out for the last time
+	left   int // deliveries still to come
+	sweep  int // how far it looks for what has timed out for the last time; 0: not a sweep
 	forget func()
 	expiry *time.Timer // if the log says nothing at all
 }
@@ -92,8 +92,11 @@ func (d *dispatcher) drop(p *pull) {
 	if d.pull == p {
 		d.pull = nil
 	}
-	if p.sweep && len(d.waiters) == 0 {
+	if p.sweep > 0 && len(d.waiters) == 0 {
 		d.returnSpare() // nobody asked for it
+	}
+	if d.sweepNext && d.pull == nil {
+		d.placeSweep(sweepDepth)
 	}
 }
 

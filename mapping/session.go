@@ -102,7 +102,11 @@ func (s *session) open(ctx context.Context) error {
 func (s *session) connect(ctx context.Context) (err error) {
 	s.conn, err = s.b.tenants.Connect(ctx, s.project)
 	if err != nil {
-		return fmt.Errorf("connect project %s: %w", s.project, err)
+		err = fmt.Errorf("connect project %s: %w", s.project, err)
+		if !errors.Is(err, tenancy.ErrNoProject) {
+			err = dms.Wrap(dms.Unavailable, err)
+		}
+		return err
 	}
 	defer func() {
 		if err != nil {

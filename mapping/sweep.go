@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"dms/mapping/dms"
@@ -100,19 +99,38 @@ func (s *session) sweep(q *queue, ref dms.GroupRef) {
 	s.dispatcher(q, ref).sweep()
 }
 
-// sweepBatch is how far a sweep looks. What has failed for good may stand behind
+// sweepDepth is how far a sweep looks. What has failed for good may stand behind
 // others that wait to be delivered again.
-const sweepBatch = 10
+const sweepDepth = 10
 
-// sweep places a pull that does not wait, unless a pull is on its way anyway.
+// sweepRequest asks for one message; what was just returned may take a moment.
+var sweepRequest = []byte(`{"batch":1,"no_wait":true,"expires":50000000}`)
+
+// sweep places a pull that does not wait. If a pull is on its way, which may have its
+// messages already, the sweep follows it.
 func (d *dispatcher) sweep() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.pull != nil || d.ended || d.s.base.Err() != nil {
+	if d.pull != nil {
+		d.sweepNext = true
 		return
 	}
-	p := &pull{left: sweepBatch, sweep: true}
-	d.place(p, fmt.Appendf(nil, `{"batch":%d,"no_wait":true,"expires":50000000}`, sweepBatch))
+	d.placeSweep(sweepDepth)
+}
+
+// placeSweep looks for one message, and if that has been delivered before for the
+// next. It asks for one at a time because what is not dead must be returned. The caller
+// holds d.mu, and no pull is on its way.
+func (d *dispatcher) placeSweep(depth int) {
+	d.sweepNext = false
+	if d.ended || d.s.base.Err() != nil {
+		return
+	}
+	if d.ask(); d.pull != nil {
+		return // polls wait, and what they pull begins with the same messages
+	}
+	p := &pull{left: 1, sweep: depth}
+	d.place(p, sweepRequest)
 	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })
 }
 
