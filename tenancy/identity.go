@@ -66,6 +66,8 @@ type Identity struct {
 	Subject string // stable name of the caller at its issuer
 	Name    string // for people; may be empty
 	KeyID   string // access key that signed the request, if one did
+	Client  string // program that the token was issued to, where the token tells
+	TokenID string // name of the token itself, where it has one; not secret
 	Grants  map[ProjectID]Grant
 }
 
@@ -73,6 +75,17 @@ type Identity struct {
 func (id Identity) Can(p Permission, project ProjectID) bool {
 	for _, r := range id.Grants[project].Roles {
 		if r.Allows(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Operates reports whether the identity may act on the whole service: it is an operator
+// in any of its projects.
+func (id Identity) Operates() bool {
+	for p := range id.Grants {
+		if id.Can(Operate, p) {
 			return true
 		}
 	}

@@ -77,7 +77,23 @@ func (v *Verifier) identity(o object) (tenancy.Identity, time.Time, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return tenancy.Identity{Issuer: issuer, Subject: subject, Name: name, Grants: grants}, expires, nil
+	// For the audit trail: what is missing or of another type is left out.
+	client := o.told("client_id")
+	if client == "" {
+		client = o.told("azp")
+	}
+	return tenancy.Identity{
+		Issuer: issuer, Subject: subject, Name: name, Client: client, TokenID: o.told("jti"), Grants: grants,
+	}, expires, nil
+}
+
+// told returns a text that nothing depends on, "" unless it is a fit one.
+func (o object) told(name string) string {
+	var s string
+	if o.text(name, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 // checkTimes holds a token to its end exactly, and to its beginning with some leeway

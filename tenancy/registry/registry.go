@@ -185,7 +185,7 @@ func (r *Registry) All() []tenancy.Project {
 
 // explain marks what may pass: everything but what is known to be an answer.
 func explain(err error) error {
-	if errors.Is(err, tenancy.ErrNoProject) || errors.Is(err, ErrFull) || errors.Is(err, tenancy.ErrUnavailable) {
+	if errors.Is(err, tenancy.ErrNoProject) || errors.Is(err, ErrFull) || errors.Is(err, ErrExists) || errors.Is(err, tenancy.ErrUnavailable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", tenancy.ErrUnavailable, err)

@@ -61,7 +61,7 @@ func decode(plain []byte) (tenancy.Identity, time.Time, error) {
 		return tenancy.Identity{}, time.Time{}, err
 	}
 	id := tenancy.Identity{
-		Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, KeyID: c.KeyID,
+		Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, KeyID: c.KeyID, TokenID: c.ID,
 		Grants: map[tenancy.ProjectID]tenancy.Grant{c.Project: {Name: c.ProjectName, Roles: c.Roles}},
 	}
 	return id, time.Unix(c.Expires, 0).UTC(), nil

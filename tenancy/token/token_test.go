@@ -78,6 +78,10 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if id.TokenID == "" {
+		t.Error("the token has no name")
+	}
+	id.TokenID = ""
 	if diff := cmp.Diff(caller(), id); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
