@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,7 +137,7 @@ func TestEnvironmentConfiguresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if with.Node != "n1" || with.API != Default().API || with.Admin != Default().Admin {
+	if with.Node != "n1" || !cmp.Equal(with.API, Default().API, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) || with.Admin != Default().Admin {
 		t.Errorf("the environment changed the configuration: %+v", with)
 	}
 }

@@ -14,9 +14,11 @@ import (
 	"dms/deploy/engine"
 	"dms/deploy/keys"
 	"dms/facade"
+	"dms/facade/limit"
 	"dms/mapping"
 	"dms/monitor"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/audit/trail"
 	"dms/tenancy/registry"
 )
 
@@ -27,6 +29,9 @@ var (
 	_ facade.Messages   = (*mapping.Broker)(nil)
 	_ facade.Tags       = (*mapping.Broker)(nil)
 	_ facade.Projects   = (*registry.Registry)(nil)
+	_ facade.Tenants    = (*registry.Registry)(nil)
+	_ facade.Audit      = (*trail.Trail)(nil)
+	_ facade.Trail      = (*trail.Trail)(nil)
 	_ facade.Tokens     = (*credentials)(nil)
 	_ facade.Exchange   = (*credentials)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
@@ -158,6 +163,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	if n.api, err = lc.Listen(ctx, "tcp", n.config.API.Listen); err != nil {
 		return fmt.Errorf("api.listen: %w", err)
 	}
+	n.api = limit.Listen(n.api, n.config.Limits.ConnectionsPerSource, n.config.API.TrustedProxies)
 	n.apiServer = facade.NewServer(http.HandlerFunc(n.serveAPI), n.log)
 	n.apiServer.TLSConfig = n.tls
 	n.stops.add("api listener", closeServer(n.apiServer, n.api))

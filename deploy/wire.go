@@ -10,6 +10,7 @@ import (
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/accounts"
+	"dms/tenancy/audit/trail"
 	"dms/tenancy/registry"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +20,7 @@ import (
 type tenants struct {
 	accounts *accounts.Accounts
 	registry *registry.Registry
+	defaults tenancy.Limits
 }
 
 // Connect implements mapping.Tenants.
@@ -38,6 +40,11 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	records, err := n.openTrail(projects)
+	if err != nil {
+		return nil, err
+	}
+	n.stops.add("audit trail", records.Close)
 	broker, err := n.newBroker(projects)
 	if err != nil {
 		return nil, err
@@ -59,6 +66,8 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	return facade.New(facade.Options{
 		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: signatures,
+		Audit: records, Trail: records, Tenants: projects.registry, ProjectLimits: projects.defaults,
+		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
 	})
@@ -107,7 +116,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{acc, reg}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{acc, reg, limits}, n.admitConfigured(ctx, reg, limits)
 }
 
 // admitConfigured makes the projects of the access keys, which exist because the
@@ -123,6 +132,22 @@ func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limi
 		}
 	}
 	return nil
+}
+
+// openTrail opens the record of who did what.
+func (n *Node) openTrail(projects *tenants) (*trail.Trail, error) {
+	return trail.New(trail.Options{
+		Connect: projects.accounts.Connect, Secret: n.keys.Master(),
+		Node: n.config.Node, Keep: n.config.Audit.Keep, Log: n.log,
+	})
+}
+
+func (n *Node) requestLimits() facade.Limits {
+	l := n.config.Limits
+	return facade.Limits{
+		RequestsPerSecond: l.RequestsPerSecond, BytesPerSecond: int(l.BytesPerSecond), FailuresPerSecond: l.FailuresPerSecond,
+		PollsPerSource: l.PollsPerSource, PollsPerProject: l.PollsPerProject,
+	}
 }
 
 func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {

@@ -14,6 +14,9 @@ import (
 // authorise finds out who is calling and whether they may do what the route does, and
 // admits the project. What exactly was wrong with a credential is for the log only.
 func (a *API) authorise(c *call) error {
+	if c.route.needs == tenancy.Operate {
+		return a.authoriseOperator(c)
+	}
 	id, err := tenancy.ParseProjectID(chi.URLParam(c.r, "project"))
 	if err != nil {
 		return dms.Wrap(dms.BadProjectID, err)
@@ -25,21 +28,49 @@ func (a *API) authorise(c *call) error {
 	if err != nil {
 		return err
 	}
+	ev := eventOf(c.ctx())
+	ev.caller, ev.known = caller, true
 	if !caller.Member(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("the caller is not a member of the project"))
 	}
 	if claimed := c.r.Header.Get("X-Project-Id"); claimed != "" && claimed != string(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("X-Project-Id names another project than the URL"))
 	}
+	ev.member = true
+	if err := a.mayGoOn(c, id); err != nil {
+		return err
+	}
 	if !caller.Can(c.route.needs, id) {
 		return &dms.Error{Code: dms.AccessDenied}
 	}
 	c.project, err = a.admit(ctx, id, caller.Grants[id].Name)
 	if err != nil {
+		ev.member = false // it has no trail that could be written to
 		return err
 	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
 	return nil
+}
+
+// authoriseOperator is authorise for routes that act on the whole service. The rate is
+// that of all operators together.
+func (a *API) authoriseOperator(c *call) error {
+	if a.o.Tenants == nil {
+		return &dms.Error{Code: dms.NoSuchRoute}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
+	defer cancel()
+	caller, err := a.authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	ev := eventOf(c.ctx())
+	ev.caller, ev.known = caller, true
+	if !caller.Operates() {
+		return &dms.Error{Code: dms.AccessDenied}
+	}
+	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
+	return a.mayGoOn(c, tenancy.Control)
 }
 
 // admit asks for the project; one that does not exist looks like a foreign one.

@@ -92,6 +92,9 @@ func table() []published {
 		{dms.SignatureBad, 401, 301, gateway, "the signature of the request is not valid"},
 		{dms.AccessDenied, 403, 10240311, service, "the caller's role does not permit this operation"},
 
+		{dms.ProjectNotFound, 404, 10240406, service, "the project does not exist"},
+		{dms.ProjectExists, 409, 10240017, service, "the project exists already"},
+
 		{dms.NoSuchRoute, 404, 10240406, service, "there is nothing at this URL"},
 		{dms.MethodNotAllowed, 405, 10240406, service, "this URL does not take this method"},
 		{dms.BadEncoding, 415, 10540010, service, "request bodies must not be compressed or otherwise encoded"},
@@ -138,8 +141,8 @@ func cause(err error) error {
 	return err
 }
 
-// retryAfter is what callers are asked to wait for, in seconds, when the service or
-// their project is overloaded. It is short since the limits count running requests.
+// retryAfter is what callers are asked to wait for, in seconds, where nothing more
+// particular is known. It is short since most limits count running requests.
 const retryAfter = "1"
 
 // writeError answers with the five strings of every error. All members are strings
@@ -149,7 +152,11 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	ev := eventOf(r.Context())
 	ev.code, ev.cause = row.text(), cause(err)
 	ev.gone = r.Context().Err() != nil
-
+	setErrorHeaders(w.Header(), row.status)
+	if isOperators(r) {
+		writeProblem(w, row, sentence, ev.requestID)
+		return
+	}
 	body := make([]byte, 0, 256)
 	body = append(body, `{"error_code":"`...)
 	body = append(body, row.text()...)
@@ -163,15 +170,19 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	body = appendString(body, ev.requestID)
 	body = append(body, '}')
 
-	h := w.Header()
-	switch row.status {
+	// The client may be gone; the event line tells the status all the same.
+	_ = writeJSON(w, row.status, body)
+}
+
+func setErrorHeaders(h http.Header, status int) {
+	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", retryAfter)
+		if h.Get("Retry-After") == "" { // a limit may know better
+			h.Set("Retry-After", retryAfter)
+		}
 	}
-	// The client may be gone; the event line tells the status all the same.
-	_ = writeJSON(w, row.status, body)
 }
 
 // codeString is the code in the form of older clients: the number alone, except for

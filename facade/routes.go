@@ -20,10 +20,12 @@ type route struct {
 	pattern string
 	needs   tenancy.Permission
 	public  bool
+	login   bool // public, and takes a credential in the body
 	class   class
 	body    int64 // largest request body in bytes
 	message bool  // one of the message operations, whose bodies have error codes of their own
 	handler func(*API, *call) error
+	action  string // name of the operation, as the description has it; set when served
 }
 
 // Largest request bodies. A send may hold 512 KiB of compact JSON, and this much more
@@ -76,6 +78,8 @@ func routes() []route {
 		{method: del, pattern: tags + "/{key}", needs: tenancy.Manage, body: noBody, handler: (*API).deleteTag},
 		{method: del, pattern: tags + "/", needs: tenancy.Manage, body: noBody, handler: (*API).deleteTag},
 		{method: get, pattern: "/{project}/queue/tags", needs: tenancy.Observe, body: noBody, handler: (*API).projectTags},
+		{method: get, pattern: "/{project}/audit", needs: tenancy.Manage, body: noBody, handler: (*API).listAudit},
+		{method: get, pattern: "/{project}/audit/verify", needs: tenancy.Manage, body: noBody, handler: (*API).verifyAudit},
 		{method: post, pattern: "/{project}/queue/resource_instances/action", needs: tenancy.Observe, body: manageBody, handler: (*API).findQueues},
 	} {
 		for _, v := range versions() {
@@ -85,7 +89,16 @@ func routes() []route {
 		}
 	}
 	return append(all,
-		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, body: tokenBody, handler: (*API).exchangeToken},
+		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, login: true, body: tokenBody, handler: (*API).exchangeToken},
+
+		route{method: get, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: noBody, handler: (*API).listProjects},
+		route{method: post, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: manageBody, handler: (*API).createProject},
+		route{method: get, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).showProject},
+		route{method: http.MethodPatch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
+		route{method: del, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).deleteProject},
+		route{method: get, pattern: "/admin/v1/audit", needs: tenancy.Operate, body: noBody, handler: (*API).listAudit},
+		route{method: get, pattern: "/admin/v1/audit/verify", needs: tenancy.Operate, body: noBody, handler: (*API).verifyAudit},
+
 		route{method: get, pattern: "/openapi.yaml", public: true, body: noBody, handler: (*API).document},
 	)
 }
@@ -93,8 +106,12 @@ func routes() []route {
 // mux builds the router from the table.
 func (a *API) mux() (*chi.Mux, error) {
 	mux := chi.NewRouter()
+	named, err := actions()
+	if err != nil {
+		return nil, err
+	}
 	for _, rt := range routes() {
-		if err := rt.validate(); err != nil {
+		if err := errors.Join(rt.validate(), rt.name(named)); err != nil {
 			return nil, err
 		}
 		mux.Method(rt.method, rt.pattern, a.serve(rt))
@@ -126,7 +143,7 @@ func allowed(mux *chi.Mux, r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var methods []string
-	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost} {
 		if mux.Match(chi.NewRouteContext(), m, path) {
 			methods = append(methods, m)
 		}

@@ -66,15 +66,18 @@ func (a *API) exchangeToken(c *call) error {
 	if err != nil {
 		return tokenError(err)
 	}
+	ev := eventOf(c.ctx())
+	ev.caller, ev.known = caller, true
 	project, err := req.choose(caller)
 	if err != nil {
 		return err
 	}
-	eventOf(c.ctx()).project = project
+	ev.project = project
 	admitted, err := a.admit(c.ctx(), project, caller.Grants[project].Name)
 	if err != nil {
 		return err
 	}
+	ev.member, ev.uses = true, true
 	scoped, _ := caller.Scoped(project)
 	token, expires, err := a.o.Exchange.Issue(scoped, notAfter)
 	if err != nil {

@@ -36,6 +36,9 @@ type quota struct {
 	since    int64     // sent by this node since then, or on its way
 	inFlight int64
 	asking   bool
+
+	audit      int64     // bytes of the audit trail, which grows slowly
+	auditAsked time.Time // zero: never
 }
 
 func newQuota(s *session) *quota { return &quota{s: s} }
@@ -92,7 +95,13 @@ func (q *quota) ask(ctx context.Context) error {
 	}
 	q.mu.Lock()
 	before, inFlight := q.since, q.inFlight
+	audit, known := q.audit, !q.auditAsked.IsZero() && time.Since(q.auditAsked) < usageTrusted
 	q.mu.Unlock()
+	if !known {
+		if audit, err = q.askAudit(ctx); err != nil {
+			return err
+		}
+	}
 	var info jetstream.AccountInfo
 	err = hold(ctx, func(ctx context.Context) error {
 		m, err := q.s.calls.ask(ctx, accountInfo, nil)
@@ -112,5 +121,21 @@ func (q *quota) ask(ctx context.Context) error {
 	if tier, ok := info.Tiers["R3"]; ok {
 		q.used = int64(tier.Store)
 	}
+	if !known {
+		q.audit, q.auditAsked = audit, time.Now()
+	}
+	q.used = max(q.used-audit, 0)
 	return nil
+}
+
+// askAudit reads how much of the usage is the audit trail, which has room of its own.
+func (q *quota) askAudit(ctx context.Context) (int64, error) {
+	info, err := q.s.streamInfo(ctx, auditStream, nil)
+	if code(err) == codeNoStream {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return int64(info.State.Bytes), nil
 }

@@ -78,6 +78,8 @@ func (l Limits) Validate() error {
 var (
 	ErrBadProjectID    = errors.New("malformed project id")
 	ErrNoProject       = errors.New("no such project")
+	ErrExists          = errors.New("the project exists")
+	ErrNoRoom          = errors.New("no room for the project's quota")
 	ErrUnauthenticated = errors.New("not authenticated")
 	ErrExpired         = errors.New("credential expired")
 	// ErrUnavailable says nothing about the credential: what is needed to judge it, or to

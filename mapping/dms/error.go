@@ -67,6 +67,10 @@ const (
 	SignatureBad    Code = "signature_bad"
 	AccessDenied    Code = "access_denied"
 
+	// Projects, which only operators see.
+	ProjectNotFound Code = "project_not_found"
+	ProjectExists   Code = "project_exists"
+
 	// The service itself.
 	NoSuchRoute      Code = "no_such_route"
 	MethodNotAllowed Code = "method_not_allowed"

@@ -26,17 +26,15 @@ func (r *Registry) Put(ctx context.Context, p tenancy.Project) error {
 	return nil
 }
 
-// ErrExists means that there is such a project already, perhaps one that is half made.
-var ErrExists = errors.New("the project exists")
-
-// Create is Put for a project that must not be there; ErrExists, wrapped, if it is.
+// Create is Put for a project that must not be there, not even half made. If it is, the
+// error wraps tenancy.ErrExists.
 func (r *Registry) Create(ctx context.Context, p tenancy.Project) error {
 	if _, err := tenancy.ParseProjectID(string(p.ID)); err != nil {
 		return fmt.Errorf("create project: %w", err)
 	}
 	_, err := r.change(ctx, p.ID, func(e entry) (tenancy.Project, error) {
 		if e.rec != nil {
-			return p, ErrExists
+			return p, tenancy.ErrExists
 		}
 		return p, p.Limits.Validate()
 	})
