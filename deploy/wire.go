@@ -44,7 +44,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.stops.add("audit trail", records.Close)
+	n.stops.add("audit trail", func(ctx context.Context) error { records.Close(ctx); return nil })
 	broker, err := n.newBroker(projects)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ const (
 	idleAfter = 2 * time.Minute
 	// flushWithin bounds what one tick may take for one project.
 	flushWithin = 10 * time.Second
+	// closeWithin bounds what the end may take.
+	closeWithin = 3 * time.Second
 	// maxPending bounds the records that wait to be written after all. While there are
 	// that many, nothing may be changed.
 	maxPending = 1000
@@ -100,11 +102,15 @@ func New(o Options) (*Trail, error) {
 }
 
 // Close writes what is still to be written, as far as ctx gives time, and closes all
-// connections. Nothing may be asked of the trail afterwards.
-func (t *Trail) Close(ctx context.Context) error {
+// connections. What cannot be written, because the other nodes are stopping as well, is
+// lost: counts of the last minute, and records whose callers were told that they failed.
+// Nothing may be asked of the trail afterwards.
+func (t *Trail) Close(ctx context.Context) {
 	t.stop()
 	<-t.done
-	lost := t.flush(ctx, true)
+	ending, cancel := context.WithTimeout(ctx, closeWithin)
+	defer cancel()
+	lost := t.flush(ending, true)
 	t.mu.Lock()
 	t.closed = true
 	var open []*ledger
@@ -117,9 +123,8 @@ func (t *Trail) Close(ctx context.Context) error {
 		l.close()
 	}
 	if lost > 0 {
-		return fmt.Errorf("%d audit records could not be written", lost)
+		t.log.LogAttrs(ctx, slog.LevelWarn, "audit records could not be written before the end", slog.Int("records", lost))
 	}
-	return nil
 }
 
 // Ready returns an error while no record of the project could be written. The trail is

