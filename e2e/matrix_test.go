@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -110,11 +111,50 @@ func TestTheIsolationMatrix(t *testing.T) {
 			t.Errorf("the logs tell a secret: %.400s", text[max(0, at-300):])
 		}
 	}
+	trailsHold(t, c, owner)
 	if after := v.state(owner); !slices.Equal(before, after) {
 		t.Errorf("what the owner sees has changed: %v, was %v", after, before)
 	}
 	if after := foreign.state(other); !slices.Equal(beforeOther, after) {
 		t.Errorf("what the other project sees has changed: %v, was %v", after, beforeOther)
+	}
+}
+
+// trailsHold expects the trails of the project and of the service to be whole, and the
+// project's to tell once of each of its changes, whichever node is asked.
+func trailsHold(t *testing.T, c *deploytest.Cluster, owner customer) {
+	t.Helper()
+	operator := c.Token(t, tenancy.ProjectID(owner.project.ID), tenancy.Operator)
+	for node := range deploytest.Size {
+		client := NewClient(c.URL(t, node), owner.project.Token, Transport{Base: http.DefaultTransport, Description: description})
+		for path, token := range map[string]string{owner.base + "/audit/verify": owner.project.Token, "/admin/v1/audit/verify": operator} {
+			a, err := client.Do(t.Context(), "GET", path, "", "X-Auth-Token", token)
+			if err != nil || a.Status != http.StatusOK || !strings.Contains(string(a.Body), `"intact":true`) {
+				t.Errorf("%s through node %d: %v, %v", path, node, a, err)
+			}
+		}
+		a, err := client.Do(t.Context(), "GET", owner.base+"/audit?action=createQueue&actor=test&order=oldest", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct {
+			Records []struct {
+				Kind   string
+				Status int
+			}
+		}
+		if err := json.Unmarshal(a.Body, &list); err != nil {
+			t.Fatal(err)
+		}
+		made := 0
+		for _, r := range list.Records {
+			if r.Kind == "change" && r.Status == http.StatusCreated {
+				made++
+			}
+		}
+		if made != 2 {
+			t.Errorf("through node %d the trail tells of %d queues, want 2: %v", node, made, a)
+		}
 	}
 }
 
