@@ -31,7 +31,7 @@ type world struct {
 	unheard map[dms.QueueID]time.Time
 	down    int // the member that is down, or -1
 	shaky   bool
-	long    time.Duration // how long to wait for what must come
+	long    time.Duration // how long to wait for what must come; a node that stops may lose a delivery
 	serial  int
 	unsure  time.Time // until then what a member lost may still come
 	begun   time.Time
@@ -60,7 +60,7 @@ func newWorld(tb testing.TB, t *rapid.T, w wrong, done *atomic.Int64) *world {
 		tb.Fatalf("provision: %v", err)
 	}
 	made := &world{
-		ctx: tb.Context(), tb: tb, project: p, down: -1, long: 25 * time.Second, begun: time.Now(), done: done,
+		ctx: tb.Context(), tb: tb, project: p, down: -1, long: lostFor + 13*time.Second, begun: time.Now(), done: done,
 		ref:     &reference{wrong: w, ids: make(map[dms.MessageID]bool)},
 		unheard: make(map[dms.QueueID]time.Time),
 	}
