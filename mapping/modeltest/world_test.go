@@ -36,6 +36,7 @@ type world struct {
 	unsure  time.Time // until then what a member lost may still come
 	begun   time.Time
 	err     error
+	open    bool          // a call was answered by "try again"
 	done    *atomic.Int64 // operations
 
 	mu    sync.Mutex
@@ -79,7 +80,7 @@ func (w *world) start(i int) {
 	w.nodes[i] = b
 	// A node that takes part has the project open, and so takes up what was left.
 	if _, err := b.Queues(w.ctx, w.project.ID); err != nil {
-		w.deviate("open the project on node %d: %v", i, err)
+		w.deviate("open the project on node %d: %s: %v", i, w.codeOf(err), err)
 	}
 }
 
@@ -101,10 +102,17 @@ func (w *world) close() {
 	}
 }
 
+// errUndecided ends a sequence in which a call was answered by "try again": the service
+// may say so when the machine is too busy, and what the call did is open.
+var errUndecided = errors.New("undecided")
+
 // deviate notes the first deviation.
 func (w *world) deviate(format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf(format, args...)
+		if w.open {
+			w.err = fmt.Errorf("%w: %w", errUndecided, w.err)
+		}
 		w.note("DEVIATION: %v", w.err)
 	}
 }
@@ -165,11 +173,12 @@ func pick[T any](t *rapid.T, what string, from []T) T {
 
 func (g *refGroup) String() string { return g.q.Name + "/" + g.Name }
 
-func codeOf(err error) dms.Code {
+func (w *world) codeOf(err error) dms.Code {
 	if err == nil {
 		return ""
 	}
 	if own, ok := errors.AsType[*dms.Error](err); ok {
+		w.open = w.open || own.Code == dms.Unavailable
 		return own.Code
 	}
 	return dms.Code("not an error of the service: " + err.Error())
