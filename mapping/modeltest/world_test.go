@@ -96,9 +96,16 @@ func (w *world) stop(i int) {
 	w.nodes[i] = nil
 }
 
+// close ends the world with all it has stored: a long run has thousands, and every
+// stream that is left costs the members something.
 func (w *world) close() {
 	for i := range w.nodes {
 		w.stop(i)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), time.Minute)
+	defer cancel()
+	if err := cluster.Accounts().Delete(ctx, w.project.ID); err != nil {
+		w.tb.Logf("delete the project: %v", err)
 	}
 }
 
