@@ -257,6 +257,9 @@ func (s *session) ensure(ctx context.Context, c jetstream.StreamConfig) error {
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return nil // another node was faster
 		}
+		if err == nil {
+			s.awaitNews(ctx, c.Name, c.Subjects[0], true)
+		}
 		return err
 	})
 }
