@@ -76,13 +76,35 @@ type TenantLimits struct {
 
 // IdentityProvider is an OpenID Connect issuer whose tokens are accepted.
 type IdentityProvider struct {
-	ID            string   `yaml:"id"` // as clients name it in X-Idp-Id
-	Issuer        string   `yaml:"issuer"`
-	Audience      []string `yaml:"audience"`       // a token must be for one of these
-	ProjectsClaim string   `yaml:"projects_claim"` // claim that lists projects and roles; oidc.DefaultProjectsClaim if empty
+	ID       string   `yaml:"id"` // as clients name it in X-Idp-Id
+	Issuer   string   `yaml:"issuer"`
+	Audience []string `yaml:"audience"` // a token must be for one of these
+	// CAFile holds the authorities, in PEM, that the issuer's certificate may be from; the
+	// system's if empty.
+	CAFile string `yaml:"ca_file"`
 	// RequireAccessType refuses bearer tokens without the type at+jwt. Set it for every
 	// issuer that writes the type.
-	RequireAccessType bool `yaml:"require_access_type"`
+	RequireAccessType bool             `yaml:"require_access_type"`
+	ClockSkew         time.Duration    `yaml:"clock_skew"`   // 1s to 5m; 0 means 1m
+	MaxLifetime       time.Duration    `yaml:"max_lifetime"` // of a token, 1m to 720h; 0 means 24h
+	StaleKeys         time.Duration    `yaml:"stale_keys"`   // keys are used this long while the issuer is away, 24h to 720h; 0 means 24h
+	Claims            ClaimExpressions `yaml:"claims"`
+}
+
+// ClaimExpressions say in CEL what the claims of a token mean. What is left out keeps the
+// default of claims.Default.
+type ClaimExpressions struct {
+	Subject  string      `yaml:"subject"`
+	Name     string      `yaml:"name"`
+	Projects string      `yaml:"projects"`
+	Roles    string      `yaml:"roles"`
+	Rules    []ClaimRule `yaml:"rules"`
+}
+
+// ClaimRule refuses tokens for whose claims the expression is not true.
+type ClaimRule struct {
+	Expression string `yaml:"expression"`
+	Message    string `yaml:"message"` // for the log
 }
 
 // AccessKey signs requests for one project.

@@ -69,32 +69,6 @@ func newCredentials(set *keys.Set, providers []IdentityProvider, log *slog.Logge
 	return &credentials{providers: verifiers, sealer: sealer}, nil
 }
 
-func newProviders(providers []IdentityProvider, log *slog.Logger) (*oidc.Set, error) {
-	var verifiers []*oidc.Verifier
-	undo := func() {
-		for _, v := range verifiers {
-			v.Close()
-		}
-	}
-	for _, p := range providers {
-		v, err := oidc.New(oidc.Options{
-			ID: p.ID, Issuer: p.Issuer, Audience: p.Audience,
-			ProjectsClaim: p.ProjectsClaim, RequireAccessType: p.RequireAccessType, Log: log,
-		})
-		if err != nil {
-			undo()
-			return nil, fmt.Errorf("identity provider %s: %w", p.ID, err)
-		}
-		verifiers = append(verifiers, v)
-	}
-	set, err := oidc.NewSet(verifiers...)
-	if err != nil {
-		undo()
-		return nil, fmt.Errorf("identity providers: %w", err)
-	}
-	return set, nil
-}
-
 // readAccessKeys reads the secrets of the configured access keys.
 func readAccessKeys(configured []AccessKey) ([]accesskey.Key, error) {
 	out := make([]accesskey.Key, 0, len(configured))

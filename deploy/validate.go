@@ -113,6 +113,7 @@ func (c Config) validateProviders() error {
 	ids := make(map[string]bool)
 	for i, p := range c.IdentityProviders {
 		at := fmt.Sprintf("identity_providers[%d]", i)
+		before := len(errs)
 		if !validName(p.ID) {
 			errs = append(errs, fmt.Errorf("%s.id: %q is not a name: want 1 to 32 lower-case letters, digits and hyphens", at, p.ID))
 		} else if ids[p.ID] {
@@ -128,6 +129,12 @@ func (c Config) validateProviders() error {
 		for _, a := range p.Audience {
 			if a == "" {
 				errs = append(errs, fmt.Errorf("%s.audience: an empty value", at))
+			}
+		}
+		// What the verifier would refuse comes after what is said better here.
+		if len(errs) == before {
+			if err := p.options().Validate(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
 		}
 	}

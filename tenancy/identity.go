@@ -67,7 +67,14 @@ type Identity struct {
 	Name    string // for people; may be empty
 	KeyID   string // access key that signed the request, if one did
 	Grants  map[ProjectID]Grant
+	// Certificate is the client certificate that the credential is bound to, if it is
+	// (RFC 8705): without it on the connection the caller is somebody else.
+	Certificate Thumbprint
 }
+
+// Bound reports whether the caller's credential is bound to a certificate, so that it is
+// of no use to whoever steals it.
+func (id Identity) Bound() bool { return !id.Certificate.IsZero() }
 
 // Can reports whether the identity holds the permission in the project.
 func (id Identity) Can(p Permission, project ProjectID) bool {

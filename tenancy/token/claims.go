@@ -22,8 +22,9 @@ type claims struct {
 	Project     tenancy.ProjectID `json:"prj"`
 	ProjectName string            `json:"prn,omitempty"`
 	Roles       []tenancy.Role    `json:"rol"`
-	Issued      int64             `json:"iat"` // Unix seconds
-	Expires     int64             `json:"exp"` // Unix seconds
+	Certificate string            `json:"x5t,omitempty"` // SHA-256 of the client certificate it is bound to
+	Issued      int64             `json:"iat"`           // Unix seconds
+	Expires     int64             `json:"exp"`           // Unix seconds
 }
 
 func encode(id tenancy.Identity, issued, expires time.Time) ([]byte, error) {
@@ -39,7 +40,7 @@ func encode(id tenancy.Identity, issued, expires time.Time) ([]byte, error) {
 	}
 	c := claims{
 		ID: random.String(), Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, KeyID: id.KeyID,
-		Issued: issued.Unix(), Expires: expires.Unix(),
+		Certificate: id.Certificate.String(), Issued: issued.Unix(), Expires: expires.Unix(),
 	}
 	for project, grant := range id.Grants {
 		c.Project, c.ProjectName, c.Roles = project, grant.Name, grant.Roles
@@ -63,6 +64,12 @@ func decode(plain []byte) (tenancy.Identity, time.Time, error) {
 	id := tenancy.Identity{
 		Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, KeyID: c.KeyID,
 		Grants: map[tenancy.ProjectID]tenancy.Grant{c.Project: {Name: c.ProjectName, Roles: c.Roles}},
+	}
+	if c.Certificate != "" {
+		var err error
+		if id.Certificate, err = tenancy.ParseThumbprint(c.Certificate); err != nil {
+			return tenancy.Identity{}, time.Time{}, err
+		}
 	}
 	return id, time.Unix(c.Expires, 0).UTC(), nil
 }

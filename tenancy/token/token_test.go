@@ -86,6 +86,26 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	}
 }
 
+func TestABoundTokenStaysBound(t *testing.T) {
+	s := sealer(t, noon, key(1))
+	id := caller()
+	id.Certificate = tenancy.ThumbprintOf([]byte("a certificate"))
+	token, _, err := s.Seal(id, noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := s.Open(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(id, got); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+	if got, _, err := s.Open(seal(t, s, noon.Add(time.Hour))); err != nil || got.Bound() {
+		t.Errorf("a token without a certificate: got %+v, %v", got, err)
+	}
+}
+
 func TestLifeIsBounded(t *testing.T) {
 	now := noon.Add(700 * time.Millisecond)
 	s := sealer(t, now, key(1))
@@ -258,6 +278,7 @@ func TestAuthenticClaimsAreStillChecked(t *testing.T) {
 		"other role":   fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":["root"],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
 		"no subject":   fmt.Sprintf(`{"iss":"i","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
 		"too long":     fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), noon.Add(25*time.Hour).Unix()),
+		"other bind":   fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"x5t":"x","iat":%d,"exp":%d}`, project, noon.Unix(), end),
 		"no end":       fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d}`, project, noon.Unix()),
 	} {
 		t.Run(name, func(t *testing.T) {
