@@ -33,7 +33,8 @@ func Start(t testing.TB) *Provider {
 	return p
 }
 
-// New is Start without a server: the caller serves Handler and sets Server.URL.
+// New is Start without a server: the caller serves Handler and sets URL. BadTokens want
+// it to be http on 127.0.0.1.
 func New(t testing.TB) *Provider {
 	t.Helper()
 	k := Keys(t)
