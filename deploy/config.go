@@ -28,11 +28,15 @@ type Config struct {
 }
 
 // APIListener is where clients connect. Without a certificate it must be a loopback
-// address, unless InsecurePlaintext says that something else protects the traffic.
+// address, unless InsecurePlaintext says that something else protects the traffic. The
+// files are read again when they change.
 type APIListener struct {
-	Listen            string `yaml:"listen"` // host:port; port 0 lets the system choose
-	TLSCertFile       string `yaml:"tls_cert_file"`
-	TLSKeyFile        string `yaml:"tls_key_file"`
+	Listen      string `yaml:"listen"` // host:port; port 0 lets the system choose
+	TLSCertFile string `yaml:"tls_cert_file"`
+	TLSKeyFile  string `yaml:"tls_key_file"`
+	// ClientCAFile holds the authorities, in PEM, that client certificates may be from.
+	// Clients are asked for one then, and need none, unless their token is bound to it.
+	ClientCAFile      string `yaml:"client_ca_file"`
 	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
 }
 
@@ -65,6 +69,10 @@ type TenantOptions struct {
 	// first calls. Otherwise only the projects of the access keys exist.
 	AutoProvision bool         `yaml:"auto_provision"`
 	Limits        TenantLimits `yaml:"limits"`
+	// BoundOnly sets, at each start, the switch of the projects that it names: whether
+	// they admit only tokens that are bound to a client certificate, and so no access
+	// keys. A project that it names is made if it is not there.
+	BoundOnly map[tenancy.ProjectID]bool `yaml:"bound_only"`
 }
 
 // TenantLimits are the limits of a new project; see tenancy.Limits for their ranges.

@@ -54,6 +54,9 @@ func (c Config) validateListeners() error {
 	if (c.API.TLSCertFile == "") != (c.API.TLSKeyFile == "") {
 		errs = append(errs, errors.New("api: tls_cert_file and tls_key_file belong together"))
 	}
+	if c.API.ClientCAFile != "" && !tls {
+		errs = append(errs, errors.New("api.client_ca_file: client certificates need tls_cert_file and tls_key_file"))
+	}
 	if err := checkAddress(c.API.Listen, true); err != nil {
 		errs = append(errs, fmt.Errorf("api.listen: %w", err))
 	} else if !tls && !c.API.InsecurePlaintext && !isLoopback(c.API.Listen) {
@@ -102,10 +105,19 @@ func (c Config) validateTenants() error {
 	if l.StoredBytes == 0 {
 		l.StoredBytes = tenancy.DefaultLimits().StoredBytes
 	}
+	var errs []error
 	if err := l.Validate(); err != nil {
-		return fmt.Errorf("tenants.limits: %w", err)
+		errs = append(errs, fmt.Errorf("tenants.limits: %w", err))
 	}
-	return nil
+	for id, only := range c.Tenants.BoundOnly {
+		if _, err := tenancy.ParseProjectID(string(id)); err != nil {
+			errs = append(errs, fmt.Errorf("tenants.bound_only: %w", err))
+		}
+		if only && c.API.ClientCAFile == "" {
+			errs = append(errs, fmt.Errorf("tenants.bound_only: nobody could reach project %s: api.client_ca_file is missing", id))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c Config) validateProviders() error {

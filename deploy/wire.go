@@ -110,8 +110,8 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	return &tenants{acc, reg}, n.admitConfigured(ctx, reg, limits)
 }
 
-// admitConfigured makes the projects of the access keys, which exist because the
-// operator wrote them down. Limits that were changed since are kept.
+// admitConfigured makes the projects of the access keys, and of tenants.bound_only, which
+// exist because the operator wrote them down. Limits that were changed since are kept.
 func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limits tenancy.Limits) error {
 	for _, k := range n.accessKeys {
 		_, err := reg.Project(k.Project)
@@ -120,6 +120,18 @@ func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limi
 		}
 		if err != nil {
 			return fmt.Errorf("project of access key %s: %w", k.ID, err)
+		}
+	}
+	for id, only := range n.config.Tenants.BoundOnly {
+		_, err := reg.Project(id)
+		if errors.Is(err, tenancy.ErrNoProject) {
+			err = reg.Put(ctx, tenancy.Project{ID: id, Limits: limits})
+		}
+		if err == nil {
+			err = reg.SetBoundOnly(ctx, id, only)
+		}
+		if err != nil {
+			return fmt.Errorf("tenants.bound_only: %w", err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"dms/mapping/dms"
@@ -38,6 +39,9 @@ func (a *API) authorise(c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := checkBound(c.project, caller, c.signed); err != nil {
+		return err
+	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
 	return nil
 }
@@ -62,21 +66,27 @@ func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, erro
 		return tenancy.Identity{}, dms.Wrap(dms.TokenInvalid, errors.New("a credential header is given twice"))
 	}
 	if token := strings.TrimSpace(h.Get("X-Auth-Token")); token != "" {
-		return a.verifyToken(ctx, token)
+		return a.verifyToken(ctx, c.r, token)
 	}
 	scheme, rest, _ := strings.Cut(h.Get("Authorization"), " ")
 	switch {
 	case scheme == "SDK-HMAC-SHA256" || scheme == "V11-HMAC-SHA256":
 		return a.verifySignature(c)
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(rest) != "":
-		return a.verifyToken(ctx, strings.TrimSpace(rest))
+		return a.verifyToken(ctx, c.r, strings.TrimSpace(rest))
 	}
 	return tenancy.Identity{}, &dms.Error{Code: dms.TokenMissing}
 }
 
-func (a *API) verifyToken(ctx context.Context, token string) (tenancy.Identity, error) {
+func (a *API) verifyToken(ctx context.Context, r *http.Request, token string) (tenancy.Identity, error) {
 	id, _, err := a.o.Tokens.VerifyToken(ctx, token)
-	return id, tokenError(err)
+	if err == nil {
+		err = a.checkHolder(r, id)
+	}
+	if err != nil {
+		return tenancy.Identity{}, tokenError(err)
+	}
+	return id, nil
 }
 
 // tokenError gives a verifier's error its code. Anything but a verdict on the token
@@ -100,6 +110,7 @@ func (a *API) verifySignature(c *call) (tenancy.Identity, error) {
 	if err := c.readBody(); err != nil {
 		return tenancy.Identity{}, err
 	}
+	c.signed = true
 	id, err := a.o.Signatures.VerifySignature(c.r, c.body)
 	switch {
 	case err == nil:

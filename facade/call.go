@@ -26,6 +26,7 @@ type call struct {
 	query   url.Values
 	body    []byte
 	read    bool // the body has been read
+	signed  bool // with an access key
 }
 
 const (

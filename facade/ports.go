@@ -53,16 +53,19 @@ type Projects interface {
 	Admit(ctx context.Context, id tenancy.ProjectID, name string) (tenancy.Project, error)
 }
 
-// Tokens verifies bearer tokens: those of identity providers and our own.
+// Tokens verifies bearer tokens: those of identity providers and our own. An identity
+// that is bound to a certificate is the caller's only once checkHolder has agreed.
 type Tokens interface {
 	VerifyToken(ctx context.Context, token string) (tenancy.Identity, time.Time, error)
 }
 
 // Exchange turns an identity provider's token into one of ours, bound to a project.
 type Exchange interface {
-	// VerifyIDToken checks an ID token of the named identity provider.
+	// VerifyIDToken checks an ID token of the named identity provider. Like Tokens it leaves
+	// the certificate to checkHolder.
 	VerifyIDToken(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
-	// Issue seals a token for the identity that ends no later than the given time.
+	// Issue seals a token for the identity that ends no later than the given time, and is
+	// bound to the certificate that the identity is bound to.
 	Issue(id tenancy.Identity, notAfter time.Time) (token string, expires time.Time, err error)
 }
 

@@ -63,6 +63,9 @@ func (a *API) exchangeToken(c *call) error {
 	}
 	provider := c.r.Header.Get("X-Idp-Id")
 	caller, notAfter, err := a.o.Exchange.VerifyIDToken(c.ctx(), provider, req.idToken)
+	if err == nil {
+		err = a.checkHolder(c.r, caller)
+	}
 	if err != nil {
 		return tokenError(err)
 	}
@@ -73,6 +76,11 @@ func (a *API) exchangeToken(c *call) error {
 	eventOf(c.ctx()).project = project
 	admitted, err := a.admit(c.ctx(), project, caller.Grants[project].Name)
 	if err != nil {
+		return err
+	}
+	// Binding the new token to the certificate of this connection would not do: whoever
+	// has stolen the old one has a certificate, too.
+	if err := checkBound(admitted, caller, false); err != nil {
 		return err
 	}
 	scoped, _ := caller.Scoped(project)
