@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,17 @@ func serveTLS(t *testing.T, log *slog.Logger, askClients bool) *tlsService {
 	})
 	s.url = "https://" + l.Addr().String()
 	return s
+}
+
+// serveHTTPS serves a handler with a certificate of the authority.
+func serveHTTPS(t *testing.T, authority *certtest.Authority, h http.Handler) (url string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{authority.Issue(t, "server")}}
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // write replaces the server's certificate by a new one.
