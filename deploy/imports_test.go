@@ -82,6 +82,16 @@ func importRules() []importRule {
 			never:    "dms/deploy/devidp",
 			why:      "the development identity provider is for dms dev and for tests",
 		},
+		{
+			packages: []string{"dms/..."},
+			never:    "dms/tenancy/oidc/oidctest",
+			why:      "identity providers that lie, and keys that everyone has, are for tests",
+		},
+		{
+			packages: []string{"dms/..."},
+			never:    "dms/tenancy/certtest",
+			why:      "authorities whose keys nobody guards are for tests",
+		},
 	}
 }
 
