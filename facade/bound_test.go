@@ -97,9 +97,13 @@ func TestTokensBoundToCertificates(t *testing.T) {
 	cnf := func(c tls.Certificate) oidctest.M {
 		return oidctest.M{"cnf": oidctest.M{"x5t#S256": certtest.Thumbprint(c).String()}}
 	}
+	clients := make(map[string]*http.Client)
 	cases := 0
 	for _, boundOnly := range []bool{false, true} {
 		b := serveBound(t, authority, boundOnly)
+		for _, c := range connections {
+			clients[c.name] = b.over(t, authority, c.cert)
+		}
 		sealed := func(changes oidctest.M) string {
 			id, until, err := b.verify.VerifyIDToken(t.Context(), "idp", b.idp.Access(t, changes))
 			if err != nil {
@@ -134,7 +138,7 @@ func TestTokensBoundToCertificates(t *testing.T) {
 				}
 				name := fmt.Sprintf("bound only %t, %s over %s", boundOnly, credential.name, connection.name)
 				cases++
-				client := b.over(t, authority, connection.cert)
+				client := clients[connection.name]
 				secure := b.server.URL
 				if connection.plain {
 					b.server.URL = b.plainURL
@@ -176,8 +180,9 @@ func TestCertificatesInHeadersCountForNothing(t *testing.T) {
 	mine := authority.Issue(t, "mine")
 	b := serveBound(t, authority, false)
 	token := b.idp.Access(t, oidctest.M{"cnf": oidctest.M{"x5t#S256": certtest.Thumbprint(mine).String()}})
+	client := b.over(t, authority, nil)
 	for _, header := range []string{"X-SSL-Client-Cert", "X-Client-Cert", "Client-Cert", "X-Forwarded-Client-Cert", "Ssl-Client-Cert", "X-Client-Certificate", "X-Amzn-Mtls-Clientcert"} {
-		got := b.with(b.over(t, authority, nil), "GET", identityBase+"/queues", "", "X-Auth-Token", token, header, fmt.Sprintf("%x", mine.Leaf.Raw))
+		got := b.with(client, "GET", identityBase+"/queues", "", "X-Auth-Token", token, header, fmt.Sprintf("%x", mine.Leaf.Raw))
 		if got.status != 401 || got.code() != "DMS.10240101" {
 			t.Errorf("%s: got %d %s", header, got.status, got.body)
 		}

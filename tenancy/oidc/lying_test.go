@@ -66,7 +66,7 @@ func bomb(body string) http.HandlerFunc {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	z.Write([]byte(body)) //nolint:errcheck // to memory
-	for range 64 {
+	for range 8 {
 		z.Write(bytes.Repeat([]byte(" "), 1<<20)) //nolint:errcheck // to memory
 	}
 	z.Close()
