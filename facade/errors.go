@@ -92,6 +92,11 @@ func table() []published {
 		{dms.SignatureBad, 401, 301, gateway, "the signature of the request is not valid"},
 		{dms.AccessDenied, 403, 10240311, service, "the caller's role does not permit this operation"},
 
+		// Numbers of our own, outside of the published ranges.
+		{dms.AccessKeyNotFound, 404, 10240601, service, "the access key does not exist"},
+		{dms.AccessKeyFixed, 403, 10240602, service, "the access key is in the configuration of the service: only its operator can change it"},
+		{dms.TooManyAccessKeys, 400, 10240603, service, "a project can have at most 100 access keys"},
+
 		{dms.NoSuchRoute, 404, 10240406, service, "there is nothing at this URL"},
 		{dms.MethodNotAllowed, 405, 10240406, service, "this URL does not take this method"},
 		{dms.BadEncoding, 415, 10540010, service, "request bodies must not be compressed or otherwise encoded"},
