@@ -34,6 +34,11 @@ type APIListener struct {
 	TLSCertFile       string `yaml:"tls_cert_file"`
 	TLSKeyFile        string `yaml:"tls_key_file"`
 	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
+	// PublicURL is where clients find the API, for the catalog that they ask for it:
+	// scheme and host. Empty means the host that each request was sent to.
+	PublicURL string `yaml:"public_url"`
+	Region    string `yaml:"region"` // the one region, as catalogs name it
+	Domain    string `yaml:"domain"` // the one domain, as clients may check its name
 }
 
 // AdminListener serves /metrics, /livez and /readyz and nothing else. It asks for no
@@ -65,6 +70,9 @@ type TenantOptions struct {
 	// first calls. Otherwise only the projects of the access keys exist.
 	AutoProvision bool         `yaml:"auto_provision"`
 	Limits        TenantLimits `yaml:"limits"`
+	// AccessKeyLife is the longest life of an access key that is made over the API; 0
+	// means that such keys need not end.
+	AccessKeyLife time.Duration `yaml:"access_key_life"`
 }
 
 // TenantLimits are the limits of a new project; see tenancy.Limits for their ranges.
@@ -112,7 +120,7 @@ func Default() Config {
 	return Config{
 		DataFolder: "data",
 		KeysFolder: "keys",
-		API:        APIListener{Listen: "127.0.0.1:8080"},
+		API:        APIListener{Listen: "127.0.0.1:8080", Region: "local-1", Domain: "Default"},
 		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
 		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
 		Tenants: TenantOptions{Limits: TenantLimits{

@@ -155,6 +155,11 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	ev.code, ev.cause = row.text(), cause(err)
 	ev.gone = r.Context().Err() != nil
 
+	if ev.keystone {
+		setErrorHeaders(w.Header(), row.status)
+		_ = writeJSON(w, row.status, keystoneError(row.status, sentence))
+		return
+	}
 	body := make([]byte, 0, 256)
 	body = append(body, `{"error_code":"`...)
 	body = append(body, row.text()...)
@@ -168,15 +173,28 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	body = appendString(body, ev.requestID)
 	body = append(body, '}')
 
-	h := w.Header()
-	switch row.status {
+	setErrorHeaders(w.Header(), row.status)
+	// The client may be gone; the event line tells the status all the same.
+	_ = writeJSON(w, row.status, body)
+}
+
+func setErrorHeaders(h http.Header, status int) {
+	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	}
-	// The client may be gone; the event line tells the status all the same.
-	_ = writeJSON(w, row.status, body)
+}
+
+// keystoneError is the body that clients of OpenStack's identity service read.
+func keystoneError(status int, sentence string) []byte {
+	body := strconv.AppendInt([]byte(`{"error":{"code":`), int64(status), 10)
+	body = append(body, `,"message":`...)
+	body = appendString(body, sentence)
+	body = append(body, `,"title":`...)
+	body = appendString(body, http.StatusText(status))
+	return append(body, `}}`...)
 }
 
 // codeString is the code in the form of older clients: the number alone, except for
