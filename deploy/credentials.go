@@ -120,7 +120,7 @@ func newCredentials(set *keys.Set, providers []IdentityProvider, store *keystore
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := accesskey.NewVerifier(accesskey.Options{Keys: store, Used: store.Used})
+	verifier, err := accesskey.NewVerifier(accesskey.Options{Keys: store, Used: store.Used, Fresh: store.Fresh})
 	if err != nil {
 		return nil, err
 	}

@@ -184,6 +184,43 @@ func TestAFormerSecretEndsWithItsOverlap(t *testing.T) {
 	}
 }
 
+func TestKeysAreBroughtUpToDateBeforeASecretIsWrong(t *testing.T) {
+	c := &clock{noon}
+	keys := &rotating{}
+	asked := 0
+	var change func()
+	v, err := NewVerifier(Options{Keys: keys, Now: c.now, Fresh: func() { asked++; change() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := testKeys()[1]
+	change = func() { keys.key = key } // it was made on another node
+	if !from(t, v, c, "192.0.2.1", key.ID, key.Secret) || asked != 1 {
+		t.Errorf("a key that was made just now is refused, after asking %d times", asked)
+	}
+	if !from(t, v, c, "192.0.2.1", key.ID, key.Secret) || asked != 1 {
+		t.Errorf("a known key is refused, or was asked for %d times", asked)
+	}
+	const next = "another-secret-another-secret-another-se"
+	change = func() { keys.key.Secret, keys.key.Generation = next, 1 } // it was rotated
+	for range 10 {
+		if !from(t, v, c, "192.0.2.1", key.ID, next) {
+			t.Fatal("a secret that was made just now is refused")
+		}
+	}
+	change = func() {}
+	asked = 0
+	for range lockAfter + 10 {
+		if from(t, v, c, "192.0.2.1", key.ID, key.Secret) {
+			t.Fatal("the former secret is accepted")
+		}
+	}
+	// A locked key is asked for like one that does not exist, so that it takes as long.
+	if from(t, v, c, "192.0.2.1", "UNKNOWN", key.Secret); asked != lockAfter+11 {
+		t.Errorf("asked %d times for %d wrong secrets", asked, lockAfter+11)
+	}
+}
+
 func TestGenerationsOfAKeyEnd(t *testing.T) {
 	k := Key{Generation: 2, Expires: noon.Add(time.Hour), FormerUntil: noon.Add(time.Minute)}
 	for generation, want := range map[int]bool{0: false, 1: true, 2: true, 3: false, -1: false} {

@@ -29,7 +29,11 @@ type Options struct {
 	// Used, if set, is told of every key that was presented with its secret. It is called
 	// from the request's goroutine and must not block.
 	Used func(keyID string)
-	Now  func() time.Time // nil means time.Now
+	// Fresh, if set, brings the keys up to date with what other nodes know. It is called
+	// before a secret is found to be wrong or a key to be unknown: the key may have been
+	// made, or its secret changed, a moment ago. It may wait, for a bounded time.
+	Fresh func()
+	Now   func() time.Time // nil means time.Now
 }
 
 // Verifier verifies signed requests and secrets. It is safe for concurrent use.
@@ -39,6 +43,7 @@ type Options struct {
 type Verifier struct {
 	keys  Keys
 	used  func(string)
+	fresh func()
 	now   func() time.Time
 	locks *lockout
 }
@@ -54,7 +59,7 @@ func NewVerifier(o Options) (*Verifier, error) {
 	if o.Used == nil {
 		o.Used = func(string) {}
 	}
-	return &Verifier{keys: o.Keys, used: o.Used, now: o.Now, locks: newLockout()}, nil
+	return &Verifier{keys: o.Keys, used: o.Used, fresh: o.Fresh, now: o.Now, locks: newLockout()}, nil
 }
 
 // New makes a verifier of fixed keys; see NewSet. No keys at all is allowed and refuses
@@ -131,28 +136,21 @@ func (v *Verifier) verify(r *http.Request, body []byte) (tenancy.Identity, error
 	return id, err
 }
 
-// judge tries both secrets of the key, whether it exists or not and has two or not, so
-// that the time it takes does not tell.
+// judge finds out which secret of the key fits, and what that is worth.
 func (v *Verifier) judge(keyID, source string, fits func(Secret) bool) (tenancy.Identity, time.Time, error) {
-	key, known := v.keys.AccessKey(keyID)
-	current, former := key.Secret, key.Former
-	if current == "" {
-		current, known = decoySecret, false
+	who := suspect{keyID, sourceOf(source)}
+	key, known, generation, right := v.try(keyID, fits)
+	// Also for a key that is locked: otherwise the time would tell that it exists.
+	if !right && v.fresh != nil {
+		v.fresh()
+		key, known, generation, right = v.try(keyID, fits)
 	}
-	if former == "" {
-		former = decoySecret
-	}
-	fitsCurrent, fitsFormer := fits(current), fits(former) && key.Former != ""
 	if !known {
 		return tenancy.Identity{}, time.Time{}, errors.New("unknown access key or wrong signature")
 	}
 	now := v.now()
-	if !v.locks.allow(suspect{keyID, sourceOf(source)}, fitsCurrent || fitsFormer, now) {
+	if !v.locks.allow(who, right, now) {
 		return tenancy.Identity{}, time.Time{}, fmt.Errorf("wrong signature of access key %s, or the key is locked for this address", keyID)
-	}
-	generation := key.Generation
-	if !fitsCurrent {
-		generation--
 	}
 	until, ok := key.Until(generation, now)
 	if !ok {
@@ -160,6 +158,25 @@ func (v *Verifier) judge(keyID, source string, fits func(Secret) bool) (tenancy.
 	}
 	v.used(keyID)
 	return key.identity(generation), until, nil
+}
+
+// try tries both secrets of the key, whether it exists or not and has two or not, so that
+// the time it takes does not tell.
+func (v *Verifier) try(keyID string, fits func(Secret) bool) (key Key, known bool, generation int, right bool) {
+	key, known = v.keys.AccessKey(keyID)
+	current, former := key.Secret, key.Former
+	if current == "" {
+		current, known = decoySecret, false
+	}
+	if former == "" {
+		former = decoySecret
+	}
+	isCurrent, isFormer := fits(current), fits(former) && key.Former != ""
+	generation = key.Generation
+	if !isCurrent {
+		generation--
+	}
+	return key, known, generation, known && (isCurrent || isFormer)
 }
 
 // single returns the value of a header that must occur exactly once.

@@ -5,7 +5,8 @@
 //
 // A record is changed by compare-and-set only and read from the bucket's leader. Every
 // node asks the leader for changes once a second, so that a revoked credential is refused
-// everywhere within that time and what the question takes.
+// everywhere within that time and what the question takes. A node that is shown a key or a
+// secret that it does not know asks at once, so that a new one works everywhere at once.
 //
 //	k.<key id>      an access key; its secrets are sealed with the cluster's keys
 //	r.<token id>    a revoked token; the record ends after the longest life of a token

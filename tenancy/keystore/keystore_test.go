@@ -94,6 +94,35 @@ func TestAKeyLivesOnEveryNodeUntilItIsDeleted(t *testing.T) {
 	}
 }
 
+func TestANewKeyAndANewSecretWorkEverywhereAtOnce(t *testing.T) {
+	s := newService()
+	one, two := s.open(t, 0, nil), s.open(t, 1, nil)
+	v, err := accesskey.NewVerifier(accesskey.Options{Keys: two, Now: s.now, Fresh: two.Fresh})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := enginetest.NewProject()
+	for range 5 {
+		k, secret := mustCreate(t, one, p, roles(tenancy.Viewer))
+		for range 10 { // more often than wrong secrets lock a key
+			if _, _, err := v.VerifySecret(k.ID, string(secret), "192.0.2.1"); err != nil {
+				t.Fatalf("the other node, right after the key was made: %v", err)
+			}
+			if _, secret, err = one.Rotate(t.Context(), p.ID, k.ID, manager(p.ID), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// Those who wait share the questions, and nobody waits for ever.
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(two.Fresh)
+	}
+	wg.Wait()
+	two.Close()
+	two.Fresh()
+}
+
 func TestKeysOfAnotherProjectDoNotExist(t *testing.T) {
 	s := newService()
 	store := s.open(t, 0, nil)

@@ -8,6 +8,7 @@ import (
 
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/accesskey"
 )
 
 // maxRevoked bounds the revocations of one caller's issuer and subject that are in force
@@ -98,12 +99,13 @@ func (s *Store) Current(id tenancy.Identity) (tenancy.Identity, error) {
 	if id.KeyID == "" {
 		return id, nil
 	}
-	k, ok := s.AccessKey(id.KeyID)
-	if !ok {
-		return tenancy.Identity{}, fmt.Errorf("%w: the token's access key %s is gone", tenancy.ErrUnauthenticated, id.KeyID)
+	k, err := s.keyOf(id)
+	if err != nil {
+		s.Fresh() // the key may have been made or rotated a moment ago, on another node
+		k, err = s.keyOf(id)
 	}
-	if _, ok := k.Until(id.KeyGeneration, s.opts.Now()); !ok {
-		return tenancy.Identity{}, fmt.Errorf("%w: the token's access key %s, or its secret, has ended", tenancy.ErrUnauthenticated, id.KeyID)
+	if err != nil {
+		return tenancy.Identity{}, fmt.Errorf("%w: %w", tenancy.ErrUnauthenticated, err)
 	}
 	now := map[tenancy.ProjectID]tenancy.Grant{k.Project: k.Grant()}
 	if id.Offers != nil {
@@ -115,6 +117,18 @@ func (s *Store) Current(id tenancy.Identity) (tenancy.Identity, error) {
 	}
 	id.Grants = now
 	return id, nil
+}
+
+// keyOf returns the key that a token came from, if what was presented is still valid.
+func (s *Store) keyOf(id tenancy.Identity) (accesskey.Key, error) {
+	k, ok := s.AccessKey(id.KeyID)
+	if !ok {
+		return accesskey.Key{}, fmt.Errorf("the token's access key %s is gone", id.KeyID)
+	}
+	if _, ok := k.Until(id.KeyGeneration, s.opts.Now()); !ok {
+		return accesskey.Key{}, fmt.Errorf("the token's access key %s, or its secret, has ended", id.KeyID)
+	}
+	return k, nil
 }
 
 func isTokenID(s string) bool {

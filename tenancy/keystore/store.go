@@ -19,6 +19,10 @@ import (
 const (
 	// refreshEvery is how often a node asks for what other nodes have changed.
 	refreshEvery = time.Second
+	// freshEvery is how often it asks at most because somebody presents what it does not
+	// know, and freshWithin how long that somebody waits.
+	freshEvery  = 100 * time.Millisecond
+	freshWithin = 2 * time.Second
 	// refreshWithin ends one round of asking.
 	refreshWithin = 10 * time.Second
 	// startOverAfter is how long a node may have been unable to ask before it reads all
@@ -61,6 +65,10 @@ type Store struct {
 	mirror *mirror
 
 	usage usage
+
+	wake    chan struct{} // somebody waits for a scan; holds one value
+	waiting sync.Mutex
+	round   chan struct{} // closed after a scan that begins later; guarded by waiting
 }
 
 // mirror is what this node knows of the bucket.
@@ -108,6 +116,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		opts: o, log: o.Log.With("component", "keystore"), bucket: b, sealer: sealer, configured: configured,
 		stop: stop, done: make(chan struct{}), mirror: newMirror(), usage: newUsage(),
+		wake: make(chan struct{}, 1),
 	}
 	if err := s.scan(ctx); err != nil {
 		stop()
@@ -151,30 +160,73 @@ func (s *Store) scan(ctx context.Context) error {
 	return nil
 }
 
+// Fresh returns when this node knows what was in the bucket when it was called, or after
+// two seconds. Whoever calls at the same time shares one question to the leader, and
+// there are no more than ten of them a second.
+func (s *Store) Fresh() {
+	s.waiting.Lock()
+	if s.round == nil {
+		s.round = make(chan struct{})
+	}
+	round := s.round
+	s.waiting.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	limit := time.NewTimer(freshWithin)
+	defer limit.Stop()
+	select {
+	case <-round:
+	case <-s.done:
+	case <-limit.C:
+	}
+}
+
 // refresh scans until ctx ends.
 func (s *Store) refresh(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
+	pace := time.NewTimer(0)
+	defer pace.Stop()
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.wake:
+			select {
+			case <-ctx.Done():
+				return
+			case <-pace.C:
+			}
 		}
-		once, cancel := context.WithTimeout(ctx, refreshWithin)
-		err := s.scan(once)
-		if err == nil {
-			err = s.flushUsage(once)
+		pace.Reset(freshEvery)
+		s.waiting.Lock()
+		round := s.round
+		s.round = nil
+		s.waiting.Unlock()
+		err := s.refreshOnce(ctx)
+		if round != nil {
+			close(round)
 		}
-		cancel()
 		// Said once, not at every tick of an outage.
 		if err != nil && ctx.Err() == nil && !failing {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "access keys and revocations could not be refreshed", slog.Any("error", err))
 		}
 		failing = err != nil
 	}
+}
+
+func (s *Store) refreshOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	defer cancel()
+	if err := s.scan(ctx); err != nil {
+		return err
+	}
+	return s.flushUsage(ctx)
 }
 
 // note puts what was read or written into the mirror, unless something newer is there.
