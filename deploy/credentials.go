@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,8 +91,8 @@ func (c *credentials) VerifyIDToken(ctx context.Context, provider, raw string) (
 
 // Issue implements facade.Exchange.
 func (c *credentials) Issue(id tenancy.Identity, notAfter time.Time) (string, time.Time, error) {
-	if id.Origin == "" {
-		id.Origin = id.TokenID
+	if id.TokenID != "" {
+		id.Origins = append(slices.Clone(id.Origins), id.TokenID)
 	}
 	return c.sealer.Seal(id, notAfter)
 }

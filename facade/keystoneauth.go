@@ -95,6 +95,8 @@ func (a *API) issueToken(c *call, i issue, s scope) error {
 		return dms.Wrap(dms.TokenExpired, err)
 	case errors.Is(err, token.ErrTooLarge):
 		return &dms.Error{Code: dms.BadManageBody, Message: "the identity has too many projects for one token: name a project", Err: err}
+	case errors.Is(err, token.ErrTooOften):
+		return &dms.Error{Code: dms.BadManageBody, Message: "the token was exchanged too often: sign in again", Err: err}
 	case err != nil:
 		return dms.Wrap(dms.Internal, err)
 	}

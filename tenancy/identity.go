@@ -103,9 +103,10 @@ type Identity struct {
 
 	// KeyGeneration counts how often the key had been rotated when it was used.
 	KeyGeneration int
-	// TokenID names the token that was presented, for audit and revocation. Origin names
-	// the first one that it was exchanged for, if it was.
-	TokenID, Origin string
+	// TokenID names the token that was presented, for audit and revocation. Origins name
+	// those that it was exchanged for, one for the other, the first first.
+	TokenID string
+	Origins []string
 	// Offers are the projects that a token without a project can be exchanged for. They
 	// permit nothing. Nil means that the identity is not of such a token.
 	Offers map[ProjectID]Grant

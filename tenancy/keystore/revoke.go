@@ -93,7 +93,7 @@ func (s *Store) Revoked(tokenIDs ...string) bool {
 // exchanged for permits what the key permits now, and nothing once the key, or the secret
 // that was presented, has ended. The error wraps tenancy.ErrUnauthenticated.
 func (s *Store) Current(id tenancy.Identity) (tenancy.Identity, error) {
-	if s.Revoked(id.TokenID, id.Origin) {
+	if s.Revoked(append(id.Origins[:len(id.Origins):len(id.Origins)], id.TokenID)...) {
 		return tenancy.Identity{}, fmt.Errorf("%w: the token was revoked", tenancy.ErrUnauthenticated)
 	}
 	if id.KeyID == "" {

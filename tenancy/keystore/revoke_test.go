@@ -21,7 +21,7 @@ func TestARevokedTokenIsRevokedOnEveryNode(t *testing.T) {
 	id := manager(p.ID)
 	id.TokenID = "0198c0de-0000-7000-8000-000000000001"
 	child := id
-	child.TokenID, child.Origin = "0198c0de-0000-7000-8000-000000000002", id.TokenID
+	child.TokenID, child.Origins = "0198c0de-0000-7000-8000-000000000002", []string{"root", id.TokenID, "parent"}
 	sibling := id
 	sibling.TokenID = "0198c0de-0000-7000-8000-000000000003"
 	for _, token := range []tenancy.Identity{id, child, sibling} {
@@ -46,7 +46,7 @@ func TestARevokedTokenIsRevokedOnEveryNode(t *testing.T) {
 	for i, store := range []*Store{one, two} {
 		for _, token := range []tenancy.Identity{id, child} {
 			if _, err := store.Current(token); !errors.Is(err, tenancy.ErrUnauthenticated) {
-				t.Errorf("node %d: %s of %s: %v", i, token.TokenID, token.Origin, err)
+				t.Errorf("node %d: %s of %s: %v", i, token.TokenID, token.Origins, err)
 			}
 		}
 		if _, err := store.Current(sibling); err != nil {

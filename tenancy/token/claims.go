@@ -16,7 +16,7 @@ import (
 // claims is the content of a token. Names are short because every request carries it.
 type claims struct {
 	ID          string              `json:"jti"` // random, for audit and revocation
-	Origin      string              `json:"org,omitempty"`
+	Origins     []string            `json:"org,omitempty"`
 	Issuer      string              `json:"iss"`
 	Subject     string              `json:"sub"`
 	Name        string              `json:"name,omitempty"`
@@ -45,6 +45,9 @@ func encode(id tenancy.Identity, issued, expires time.Time) ([]byte, error) {
 		return nil, errors.New("the identity has no issuer or no subject")
 	}
 	unscoped := len(id.Grants) == 0 && id.Offers != nil
+	if len(id.Origins) > maxOrigins {
+		return nil, ErrTooOften
+	}
 	if len(id.Grants) != 1 && !unscoped {
 		return nil, fmt.Errorf("the identity holds %d projects, want 1", len(id.Grants))
 	}
@@ -53,7 +56,7 @@ func encode(id tenancy.Identity, issued, expires time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("token id: %w", err)
 	}
 	c := claims{
-		ID: random.String(), Origin: id.Origin, Issuer: id.Issuer, Subject: id.Subject, Name: id.Name,
+		ID: random.String(), Origins: id.Origins, Issuer: id.Issuer, Subject: id.Subject, Name: id.Name,
 		KeyID: id.KeyID, Generation: id.KeyGeneration, Unscoped: unscoped, Issued: issued.Unix(), Expires: expires.Unix(),
 	}
 	for project, grant := range id.Grants {
@@ -104,7 +107,7 @@ func (c claims) read() (Opened, error) {
 		return Opened{}, fmt.Errorf("life of %d s is out of range", life)
 	}
 	id := tenancy.Identity{
-		Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, KeyID: c.KeyID, KeyGeneration: c.Generation, Origin: c.Origin,
+		Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, KeyID: c.KeyID, KeyGeneration: c.Generation, Origins: c.Origins,
 	}
 	if c.Unscoped {
 		if c.Project != "" || len(c.Roles) > 0 || len(c.Queues) > 0 {

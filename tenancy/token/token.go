@@ -83,13 +83,19 @@ type Opened struct {
 	Expires  time.Time
 }
 
+// maxOrigins bounds how often tokens can be exchanged for one another.
+const maxOrigins = 8
+
+// ErrTooOften means that the identity is of a token that was exchanged too often already.
+var ErrTooOften = errors.New("the token was exchanged too often")
+
 // ErrTooLarge means that what the identity holds does not fit into a token.
 var ErrTooLarge = errors.New("the token would be too large for a header")
 
 // Seal makes a token for an identity that holds exactly one project, or for one that
 // holds none and has offers. It ends at notAfter or after MaxLife, whichever is first,
 // in whole seconds, rounded down, and returns that time. It is an error if that time
-// has passed. The identity's own TokenID is not kept; its Origin is.
+// has passed. The identity's own TokenID is not kept; its Origins are.
 func (s *Sealer) Seal(id tenancy.Identity, notAfter time.Time) (token string, expires time.Time, err error) {
 	now := s.now()
 	expires = now.Add(MaxLife)

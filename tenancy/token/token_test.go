@@ -90,7 +90,7 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 func TestTokensForNoProjectAndForQueuesKeepWhatTheySay(t *testing.T) {
 	s := sealer(t, noon, key(1))
 	other := tenancy.ProjectID(strings.Repeat("0", 32))
-	base := tenancy.Identity{Issuer: "i", Subject: "s", KeyID: "AK1", KeyGeneration: 3, Origin: "origin"}
+	base := tenancy.Identity{Issuer: "i", Subject: "s", KeyID: "AK1", KeyGeneration: 3, Origins: []string{"first", "second"}}
 	limited := base
 	limited.Grants = map[tenancy.ProjectID]tenancy.Grant{project: {Queues: map[string][]tenancy.Permission{
 		"9bf46390-38a2-462d-b392-4d5b2d519c55": {tenancy.Produce, tenancy.Observe}}}}
@@ -123,6 +123,21 @@ func TestTokensForNoProjectAndForQueuesKeepWhatTheySay(t *testing.T) {
 	}
 	if _, _, err := s.Seal(many, noon.Add(time.Hour)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("500 projects in a token: %v, want ErrTooLarge", err)
+	}
+}
+
+func TestTokensAreNotExchangedForEver(t *testing.T) {
+	s := sealer(t, noon, key(1))
+	id := caller()
+	for len(id.Origins) < maxOrigins {
+		id.Origins = append(id.Origins, "0198c0de-0000-7000-8000-000000000001")
+		if _, _, err := s.Seal(id, noon.Add(time.Hour)); err != nil {
+			t.Fatalf("after %d exchanges: %v", len(id.Origins), err)
+		}
+	}
+	id.Origins = append(id.Origins, "one more")
+	if _, _, err := s.Seal(id, noon.Add(time.Hour)); !errors.Is(err, ErrTooOften) {
+		t.Errorf("after %d exchanges: %v", len(id.Origins), err)
 	}
 }
 
