@@ -91,7 +91,8 @@ type projectList struct {
 	Links    listLinks     `json:"links"`
 }
 
-// reach is every project that the caller can use or get a token for, by id.
+// reach is every project that the caller can use or get a token for, by id, with the name
+// that the credential gives it, else the one that it has here, if any.
 func (a *API) reach(caller tenancy.Identity) map[tenancy.ProjectID]tenancy.Grant {
 	all := maps.Clone(caller.Offers)
 	if all == nil {
@@ -99,19 +100,18 @@ func (a *API) reach(caller tenancy.Identity) map[tenancy.ProjectID]tenancy.Grant
 	}
 	maps.Copy(all, caller.Grants)
 	for id, grant := range all {
-		grant.Name = a.projectName(id, grant)
-		all[id] = grant
+		if grant.Name == "" {
+			grant.Name = a.o.ProjectName(id)
+			all[id] = grant
+		}
 	}
 	return all
 }
 
-// projectName is what the credential calls the project, else what it is called here,
-// else its id: clients find no use for an empty name.
+// projectName is what to show as the project's name. Clients have no use for an empty
+// one, so that the id stands in for it.
 func (a *API) projectName(id tenancy.ProjectID, grant tenancy.Grant) string {
-	if grant.Name != "" {
-		return grant.Name
-	}
-	return cmp.Or(a.o.ProjectName(id), string(id))
+	return cmp.Or(grant.Name, a.o.ProjectName(id), string(id))
 }
 
 // listProjects lists the caller's projects. Clients that know only a region ask for the
@@ -126,7 +126,7 @@ func (a *API) listProjects(c *call) error {
 	for id, grant := range all {
 		if name == "" || name == grant.Name || name == a.o.Region && len(all) == 1 {
 			list.Projects = append(list.Projects, projectItem{
-				namedItem: namedItem{ID: string(id), Name: grant.Name}, DomainID: domainID, ParentID: domainID, Enabled: true,
+				namedItem: namedItem{ID: string(id), Name: a.projectName(id, grant)}, DomainID: domainID, ParentID: domainID, Enabled: true,
 			})
 		}
 	}

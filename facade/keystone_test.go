@@ -185,6 +185,20 @@ func TestIdentityQuestionsAreAnswered(t *testing.T) {
 	if got := s.do("GET", "/v3/projects?name=bank", "", "X-Auth-Token", "nameless"); !strings.Contains(got.body, `"id":"`+foreign+`","name":"bank"`) || strings.Contains(got.body, project) {
 		t.Errorf("the nameless project: %s", got.body)
 	}
+	if got := s.do("GET", "/v3/projects", "", "X-Auth-Token", "nameless"); !strings.Contains(got.body, `"id":"`+project+`","name":"`+project+`"`) {
+		t.Errorf("a project without a name: %s", got.body)
+	}
+	var admitted []string
+	f.admit = func(_ context.Context, id tenancy.ProjectID, name string) (tenancy.Project, error) {
+		admitted = append(admitted, string(id)+" "+name)
+		return tenancy.Project{ID: id}, nil
+	}
+	for _, id := range []string{project, foreign} {
+		s.do("POST", tokensPath, `{"auth":{"identity":{"methods":["token"],"token":{"id":"nameless"}},"scope":{"project":{"id":"`+id+`"}}}}`)
+	}
+	if !cmp.Equal(admitted, []string{project + " ", foreign + " bank"}) {
+		t.Errorf("admitted were %q: an id is no name", admitted)
+	}
 	for _, path := range []string{"/v3/auth/catalog", "/v3/projects", "/v3/auth/projects", "/v3/auth/domains", "/v3/users", tokensPath} {
 		for token, status := range map[string]int{"": 401, "nonsense": 401, "expired": 401, "provider-down": 503} {
 			got := s.do("GET", path, "", "X-Auth-Token", token)
