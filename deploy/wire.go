@@ -99,9 +99,20 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, err
 	}
 	n.stops.add("control connection", closeConn(control))
+	store, err := n.openKeystore(ctx, control)
+	if err != nil {
+		return nil, err
+	}
+	// A project that is made again under the same id must not find old keys that open it.
+	remove := func(ctx context.Context, id tenancy.ProjectID) error {
+		if err := store.DeleteAll(ctx, id); err != nil {
+			return err
+		}
+		return acc.Delete(ctx, id)
+	}
 	limits := n.projectLimits(total)
 	reg, err := registry.Open(ctx, registry.Options{
-		Conn: control, Provision: acc.Provision, Remove: acc.Delete,
+		Conn: control, Provision: acc.Provision, Remove: remove,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
 		TotalBytes: total, Log: n.log,
 	})
@@ -115,10 +126,6 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	store, err := n.openKeystore(ctx, control)
-	if err != nil {
-		return nil, err
-	}
 	return &tenants{acc, reg, store}, n.admitConfigured(ctx, reg, limits)
 }
 

@@ -155,6 +155,28 @@ func (s *Store) Delete(ctx context.Context, project tenancy.ProjectID, id string
 	return explain(errConflict)
 }
 
+// DeleteAll removes all keys of a project that is being deleted. It may be called again.
+func (s *Store) DeleteAll(ctx context.Context, project tenancy.ProjectID) error {
+	if err := s.scan(ctx); err != nil {
+		return explain(fmt.Errorf("delete access keys: %w", err))
+	}
+	s.mu.RLock()
+	var ids []string
+	for id, e := range s.mirror.keys {
+		if e.rec != nil && e.rec.Project == project {
+			ids = append(ids, id)
+		}
+	}
+	s.mu.RUnlock()
+	for _, id := range ids {
+		err := s.Delete(ctx, project, id)
+		if err != nil && !errors.Is(err, &dms.Error{Code: dms.AccessKeyNotFound}) {
+			return err
+		}
+	}
+	return nil
+}
+
 // change reads, changes and writes a record until nobody else was faster.
 func (s *Store) change(ctx context.Context, project tenancy.ProjectID, id string, by tenancy.Identity, edit func(*record) error) (entry, error) {
 	for range changeAttempts {

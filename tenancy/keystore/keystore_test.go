@@ -303,6 +303,27 @@ func TestAProjectHasAHundredKeys(t *testing.T) {
 	mustCreate(t, nodes[0], p, roles(tenancy.Viewer))
 }
 
+func TestTheKeysOfADeletedProjectGo(t *testing.T) {
+	s := newService()
+	one, two := s.open(t, 0, nil), s.open(t, 1, nil)
+	p, other := enginetest.NewProject(), enginetest.NewProject()
+	for range 3 {
+		mustCreate(t, one, p, roles(tenancy.Viewer))
+	}
+	kept, _ := mustCreate(t, one, other, roles(tenancy.Viewer))
+	for range 2 {
+		if err := two.DeleteAll(t.Context(), p.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := one.List(t.Context(), p.ID); err != nil || len(list) != 0 {
+		t.Errorf("left are %+v, %v", list, err)
+	}
+	if list, err := one.List(t.Context(), other.ID); err != nil || len(list) != 1 || list[0].ID != kept.ID {
+		t.Errorf("of another project are left %+v, %v", list, err)
+	}
+}
+
 func TestConfiguredKeysAreListedAndStay(t *testing.T) {
 	s := newService()
 	p := enginetest.NewProject()
