@@ -38,6 +38,11 @@ type APIListener struct {
 	// Clients are asked for one then, and need none, unless their token is bound to it.
 	ClientCAFile      string `yaml:"client_ca_file"`
 	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
+	// PublicURL is where clients find the API, for the catalog that they ask for it:
+	// scheme and host. Empty means the host that each request was sent to.
+	PublicURL string `yaml:"public_url"`
+	Region    string `yaml:"region"` // the one region, as catalogs name it
+	Domain    string `yaml:"domain"` // the one domain, as clients may check its name
 }
 
 // AdminListener serves /metrics, /livez and /readyz and nothing else. It asks for no
@@ -73,6 +78,9 @@ type TenantOptions struct {
 	// they admit only tokens that are bound to a client certificate, and so no access
 	// keys. A project that it names is made if it is not there.
 	BoundOnly map[tenancy.ProjectID]bool `yaml:"bound_only"`
+	// AccessKeyLife is the longest life of an access key that is made over the API; 0
+	// means that such keys need not end.
+	AccessKeyLife time.Duration `yaml:"access_key_life"`
 }
 
 // TenantLimits are the limits of a new project; see tenancy.Limits for their ranges.
@@ -142,7 +150,7 @@ func Default() Config {
 	return Config{
 		DataFolder: "data",
 		KeysFolder: "keys",
-		API:        APIListener{Listen: "127.0.0.1:8080"},
+		API:        APIListener{Listen: "127.0.0.1:8080", Region: "local-1", Domain: "Default"},
 		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
 		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
 		Tenants: TenantOptions{Limits: TenantLimits{

@@ -37,7 +37,7 @@ func importRules() []importRule {
 			packages: []string{"dms/facade/...", "dms/monitor/...", "dms/mapping/dms", "dms/tenancy",
 				"dms/tenancy/oidc", "dms/tenancy/claims", "dms/tenancy/token", "dms/tenancy/accesskey", "dms/deploy/devidp"},
 			never: "github.com/nats-io",
-			why:   "the storage engine is spoken to in mapping, tenancy/accounts and tenancy/registry only",
+			why:   "the storage engine is spoken to in mapping, tenancy/accounts, tenancy/registry and tenancy/keystore only",
 		},
 		{
 			packages: []string{"dms/..."},

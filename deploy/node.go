@@ -16,6 +16,7 @@ import (
 	"dms/mapping"
 	"dms/monitor"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
 )
 
@@ -28,6 +29,8 @@ var (
 	_ facade.Projects   = (*registry.Registry)(nil)
 	_ facade.Tokens     = (*credentials)(nil)
 	_ facade.Exchange   = (*credentials)(nil)
+	_ facade.Sessions   = (*credentials)(nil)
+	_ facade.AccessKeys = (*keystore.Store)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )

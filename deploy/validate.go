@@ -65,6 +65,16 @@ func (c Config) validateListeners() error {
 	if err := checkAddress(c.Admin.Listen, true); err != nil {
 		errs = append(errs, fmt.Errorf("admin.listen: %w", err))
 	}
+	if u, err := url.Parse(c.API.PublicURL); c.API.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" ||
+		u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
+		errs = append(errs, fmt.Errorf("api.public_url: %q, want a scheme and a host such as https://dms.example.com: clients do not keep a path", c.API.PublicURL))
+	}
+	if !regionName(c.API.Region) {
+		errs = append(errs, fmt.Errorf("api.region: %q is not a name: want 1 to 64 letters, digits, hyphens and underscores", c.API.Region))
+	}
+	if n := len(c.API.Domain); n < 1 || n > 64 {
+		errs = append(errs, fmt.Errorf("api.domain: %d characters, want 1 to 64", n))
+	}
 	return errors.Join(errs...)
 }
 
@@ -116,6 +126,9 @@ func (c Config) validateTenants() error {
 		if only && c.API.ClientCAFile == "" {
 			errs = append(errs, fmt.Errorf("tenants.bound_only: nobody could reach project %s: api.client_ca_file is missing", id))
 		}
+	}
+	if life := c.Tenants.AccessKeyLife; life < 0 || life > 0 && life < time.Hour {
+		errs = append(errs, fmt.Errorf("tenants.access_key_life: %s, want at least 1h, or 0 for no limit", life))
 	}
 	return errors.Join(errs...)
 }
@@ -193,6 +206,8 @@ func (c Config) validateLog() error {
 func validName(s string) bool {
 	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`).MatchString(s)
 }
+
+func regionName(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
 
 func accessKeyID(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
 

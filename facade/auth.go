@@ -33,7 +33,10 @@ func (a *API) authorise(c *call) error {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("X-Project-Id names another project than the URL"))
 	}
 	if !caller.Can(c.route.needs, id) {
-		return &dms.Error{Code: dms.AccessDenied}
+		// Whether the queue is one of theirs is seen once it is read from the URL.
+		if c.limited = caller.Limited(id); !c.limited {
+			return &dms.Error{Code: dms.AccessDenied}
+		}
 	}
 	c.project, err = a.admit(ctx, id, caller.Grants[id].Name)
 	if err != nil {
@@ -44,6 +47,44 @@ func (a *API) authorise(c *call) error {
 	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
 	return nil
+}
+
+// identify finds out who is calling, for routes of no project.
+func (a *API) identify(c *call) error {
+	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
+	defer cancel()
+	caller, err := a.authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
+	return nil
+}
+
+// caller is who authorise or identify found; for a public route it may do nothing.
+func (c *call) caller() tenancy.Identity {
+	id, _ := tenancy.FromContext(c.ctx())
+	return id
+}
+
+// checkQueue refuses a caller with permissions on single queues what it was not
+// permitted on this one. A queue of which it knows nothing does not exist for it.
+func (c *call) checkQueue() error {
+	if !c.limited {
+		return nil
+	}
+	caller, project, queue := c.caller(), c.project.ID, string(c.queue.Queue)
+	switch {
+	case queue == "" && c.route.limited:
+		return nil
+	case queue == "":
+		return &dms.Error{Code: dms.AccessDenied}
+	case caller.CanOn(c.route.needs, project, queue):
+		return nil
+	case caller.CanOn(tenancy.Observe, project, queue):
+		return &dms.Error{Code: dms.AccessDenied}
+	}
+	return &dms.Error{Code: dms.QueueNotFound}
 }
 
 // admit asks for the project; one that does not exist looks like a foreign one.

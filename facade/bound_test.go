@@ -92,6 +92,7 @@ func TestTokensBoundToCertificates(t *testing.T) {
 	}
 	const (
 		bearer, exchange, signature = "bearer", "exchange", "signature"
+		rescope, federate           = "rescope", "federate"
 		good, invalid, badSignature = "", "DMS.10240101", "APIGW.0301"
 	)
 	cnf := func(c tls.Certificate) oidctest.M {
@@ -125,13 +126,18 @@ func TestTokensBoundToCertificates(t *testing.T) {
 			{"my token of ours", bearer, sealed(cnf(mine)), "mine"},
 			{"an unbound token in the exchange", exchange, b.idp.Access(t, nil), ""},
 			{"my token in the exchange", exchange, b.idp.Access(t, cnf(mine)), "mine"},
+			{"an unbound token for another", rescope, b.idp.Access(t, nil), ""},
+			{"my token for another", rescope, b.idp.Access(t, cnf(mine)), "mine"},
+			{"my token of ours for another", rescope, sealed(cnf(mine)), "mine"},
+			{"an unbound token, federated", federate, b.idp.Access(t, nil), ""},
+			{"my token, federated", federate, b.idp.Access(t, cnf(mine)), "mine"},
 			{"an access key", signature, "", ""},
 		} {
 			for _, connection := range connections {
 				want := good
 				switch {
 				case credential.boundTo != "" && credential.boundTo != connection.holds,
-					credential.boundTo == "" && boundOnly && credential.kind != signature:
+					credential.boundTo == "" && boundOnly && credential.kind != signature && credential.kind != federate:
 					want = invalid
 				case credential.kind == signature && boundOnly:
 					want = badSignature
@@ -149,14 +155,23 @@ func TestTokensBoundToCertificates(t *testing.T) {
 					got = b.with(client, "GET", identityBase+"/queues", "", "X-Auth-Token", credential.token)
 				case exchange:
 					got = b.with(client, "POST", exchangePath, `{"auth":{"id_token":{"id":"`+credential.token+`"}}}`, "X-Auth-Token", "", "X-Idp-Id", "idp")
+				case rescope:
+					body := `{"auth":{"identity":{"methods":["token"],"token":{"id":"` + credential.token + `"}},"scope":{"project":{"id":"` + string(oidctest.Project1) + `"}}}}`
+					got = b.with(client, "POST", tokensPath, body, "X-Auth-Token", "")
+				case federate: // such a token is for no project, and opens nothing
+					got = b.with(client, "POST", federationPath, "", "X-Auth-Token", "", "Authorization", "Bearer "+credential.token)
 				case signature:
 					got = b.with(client, "GET", identityBase+"/queues", "", "X-Auth-Token", "", "Authorization", "SDK-HMAC-SHA256 Access=a")
 				}
 				b.server.URL = secure
-				if got.code() != want || (got.status < 300) != (want == good) {
+				if credential.kind == rescope || credential.kind == federate {
+					if (got.status == 201) != (want == good) || want != good && got.status != 401 {
+						t.Errorf("%s: got %d %s, want %q", name, got.status, got.body, want)
+					}
+				} else if got.code() != want || (got.status < 300) != (want == good) {
 					t.Errorf("%s: got %d %s, want %q", name, got.status, got.body, want)
 				}
-				if got.header.Get("X-Subject-Token") != "" != (credential.kind == exchange && want == good) {
+				if got.header.Get("X-Subject-Token") != "" != (credential.kind != bearer && credential.kind != signature && want == good) {
 					t.Errorf("%s: a token was issued: %t", name, got.header.Get("X-Subject-Token") != "")
 				}
 				// A token of ours is bound as the one it was exchanged for.

@@ -27,6 +27,7 @@ type call struct {
 	body    []byte
 	read    bool // the body has been read
 	signed  bool // with an access key
+	limited bool // the caller has permissions on single queues only
 }
 
 const (
@@ -43,7 +44,8 @@ const (
 // caller, membership, permission, queue ID, group ID, query, body.
 func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		eventOf(r.Context()).route = rt.pattern
+		ev := eventOf(r.Context())
+		ev.route, ev.keystone = rt.pattern, rt.keystone
 		if err := a.run(rt, w, r); err != nil {
 			a.writeError(w, r, err)
 		}
@@ -55,12 +57,20 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return &dms.Error{Code: dms.BadEncoding}
 	}
-	if !rt.public {
+	switch {
+	case rt.needs != 0:
 		if err := a.authorise(c); err != nil {
+			return err
+		}
+	case rt.caller:
+		if err := a.identify(c); err != nil {
 			return err
 		}
 	}
 	if err := c.target(); err != nil {
+		return err
+	}
+	if err := c.checkQueue(); err != nil {
 		return err
 	}
 	pool := a.pools[rt.class]

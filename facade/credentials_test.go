@@ -21,7 +21,8 @@ type verifiers struct {
 
 func (v *verifiers) VerifyToken(ctx context.Context, raw string) (tenancy.Identity, time.Time, error) {
 	if token.Is(raw) {
-		return v.sealer.Open(raw)
+		o, err := v.sealer.Open(raw)
+		return o.Identity, o.Expires, err
 	}
 	return v.set.Verify(ctx, raw)
 }

@@ -92,6 +92,11 @@ func table() []published {
 		{dms.SignatureBad, 401, 301, gateway, "the signature of the request is not valid"},
 		{dms.AccessDenied, 403, 10240311, service, "the caller's role does not permit this operation"},
 
+		// Numbers of our own, outside of the published ranges.
+		{dms.AccessKeyNotFound, 404, 10240601, service, "the access key does not exist"},
+		{dms.AccessKeyFixed, 403, 10240602, service, "the access key is in the configuration of the service: only its operator can change it"},
+		{dms.TooManyAccessKeys, 400, 10240603, service, "a project can have at most 100 access keys"},
+
 		{dms.NoSuchRoute, 404, 10240406, service, "there is nothing at this URL"},
 		{dms.MethodNotAllowed, 405, 10240406, service, "this URL does not take this method"},
 		{dms.BadEncoding, 415, 10540010, service, "request bodies must not be compressed or otherwise encoded"},
@@ -150,6 +155,11 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	ev.code, ev.cause = row.text(), cause(err)
 	ev.gone = r.Context().Err() != nil
 
+	if ev.keystone {
+		setErrorHeaders(w.Header(), row.status)
+		_ = writeJSON(w, row.status, keystoneError(row.status, sentence))
+		return
+	}
 	body := make([]byte, 0, 256)
 	body = append(body, `{"error_code":"`...)
 	body = append(body, row.text()...)
@@ -163,15 +173,28 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	body = appendString(body, ev.requestID)
 	body = append(body, '}')
 
-	h := w.Header()
-	switch row.status {
+	setErrorHeaders(w.Header(), row.status)
+	// The client may be gone; the event line tells the status all the same.
+	_ = writeJSON(w, row.status, body)
+}
+
+func setErrorHeaders(h http.Header, status int) {
+	switch status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	}
-	// The client may be gone; the event line tells the status all the same.
-	_ = writeJSON(w, row.status, body)
+}
+
+// keystoneError is the body that clients of OpenStack's identity service read.
+func keystoneError(status int, sentence string) []byte {
+	body := strconv.AppendInt([]byte(`{"error":{"code":`), int64(status), 10)
+	body = append(body, `,"message":`...)
+	body = appendString(body, sentence)
+	body = append(body, `,"title":`...)
+	body = appendString(body, http.StatusText(status))
+	return append(body, `}}`...)
 }
 
 // codeString is the code in the form of older clients: the number alone, except for

@@ -22,6 +22,7 @@ type event struct {
 	code      string // published error code
 	cause     error  // why, for operators
 	gone      bool   // the client went away before there was an answer
+	keystone  bool   // errors are in the shape of OpenStack's identity service
 	received  int64
 }
 

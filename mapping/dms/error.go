@@ -67,6 +67,11 @@ const (
 	SignatureBad    Code = "signature_bad"
 	AccessDenied    Code = "access_denied"
 
+	// Access keys.
+	AccessKeyNotFound Code = "access_key_not_found"
+	AccessKeyFixed    Code = "access_key_fixed"
+	TooManyAccessKeys Code = "too_many_access_keys"
+
 	// The service itself.
 	NoSuchRoute      Code = "no_such_route"
 	MethodNotAllowed Code = "method_not_allowed"
