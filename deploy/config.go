@@ -32,15 +32,24 @@ type Config struct {
 }
 
 // APIListener is where clients connect. Without a certificate it must be a loopback
-// address, unless InsecurePlaintext says that something else protects the traffic.
+// address, unless InsecurePlaintext says that something else protects the traffic. The
+// files are read again when they change.
 type APIListener struct {
-	Listen            string `yaml:"listen"` // host:port; port 0 lets the system choose
-	TLSCertFile       string `yaml:"tls_cert_file"`
-	TLSKeyFile        string `yaml:"tls_key_file"`
+	Listen      string `yaml:"listen"` // host:port; port 0 lets the system choose
+	TLSCertFile string `yaml:"tls_cert_file"`
+	TLSKeyFile  string `yaml:"tls_key_file"`
+	// ClientCAFile holds the authorities, in PEM, that client certificates may be from.
+	// Clients are asked for one then, and need none, unless their token is bound to it.
+	ClientCAFile      string `yaml:"client_ca_file"`
 	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For tells where a
 	// request comes from. Without them that is where the connection comes from.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	// PublicURL is where clients find the API, for the catalog that they ask for it:
+	// scheme and host. Empty means the host that each request was sent to.
+	PublicURL string `yaml:"public_url"`
+	Region    string `yaml:"region"` // the one region, as catalogs name it
+	Domain    string `yaml:"domain"` // the one domain, as clients may check its name
 }
 
 // AdminListener serves /metrics, /livez and /readyz and nothing else. It asks for no
@@ -72,6 +81,13 @@ type TenantOptions struct {
 	// first calls. Otherwise only the projects of the access keys exist.
 	AutoProvision bool         `yaml:"auto_provision"`
 	Limits        TenantLimits `yaml:"limits"`
+	// BoundOnly sets, at each start, the switch of the projects that it names: whether
+	// they admit only tokens that are bound to a client certificate, and so no access
+	// keys. A project that it names is made if it is not there.
+	BoundOnly map[tenancy.ProjectID]bool `yaml:"bound_only"`
+	// AccessKeyLife is the longest life of an access key that is made over the API; 0
+	// means that such keys need not end.
+	AccessKeyLife time.Duration `yaml:"access_key_life"`
 }
 
 // TenantLimits are the limits of a new project; see tenancy.Limits for their ranges.
@@ -99,13 +115,35 @@ type AuditOptions struct {
 
 // IdentityProvider is an OpenID Connect issuer whose tokens are accepted.
 type IdentityProvider struct {
-	ID            string   `yaml:"id"` // as clients name it in X-Idp-Id
-	Issuer        string   `yaml:"issuer"`
-	Audience      []string `yaml:"audience"`       // a token must be for one of these
-	ProjectsClaim string   `yaml:"projects_claim"` // claim that lists projects and roles; oidc.DefaultProjectsClaim if empty
+	ID       string   `yaml:"id"` // as clients name it in X-Idp-Id
+	Issuer   string   `yaml:"issuer"`
+	Audience []string `yaml:"audience"` // a token must be for one of these
+	// CAFile holds the authorities, in PEM, that the issuer's certificate may be from; the
+	// system's if empty.
+	CAFile string `yaml:"ca_file"`
 	// RequireAccessType refuses bearer tokens without the type at+jwt. Set it for every
 	// issuer that writes the type.
-	RequireAccessType bool `yaml:"require_access_type"`
+	RequireAccessType bool             `yaml:"require_access_type"`
+	ClockSkew         time.Duration    `yaml:"clock_skew"`   // 1s to 5m; 0 means 1m
+	MaxLifetime       time.Duration    `yaml:"max_lifetime"` // of a token, 1m to 720h; 0 means 24h
+	StaleKeys         time.Duration    `yaml:"stale_keys"`   // keys are used this long while the issuer is away, 24h to 720h; 0 means 24h
+	Claims            ClaimExpressions `yaml:"claims"`
+}
+
+// ClaimExpressions say in CEL what the claims of a token mean. What is left out keeps the
+// default of claims.Default.
+type ClaimExpressions struct {
+	Subject  string      `yaml:"subject"`
+	Name     string      `yaml:"name"`
+	Projects string      `yaml:"projects"`
+	Roles    string      `yaml:"roles"`
+	Rules    []ClaimRule `yaml:"rules"`
+}
+
+// ClaimRule refuses tokens for whose claims the expression is not true.
+type ClaimRule struct {
+	Expression string `yaml:"expression"`
+	Message    string `yaml:"message"` // for the log
 }
 
 // AccessKey signs requests for one project.
@@ -135,7 +173,7 @@ func Default() Config {
 	return Config{
 		DataFolder: "data",
 		KeysFolder: "keys",
-		API:        APIListener{Listen: "127.0.0.1:8080"},
+		API:        APIListener{Listen: "127.0.0.1:8080", Region: "local-1", Domain: "Default"},
 		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
 		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
 		Tenants: TenantOptions{Limits: TenantLimits{

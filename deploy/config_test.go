@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"dms/tenancy"
-	"dms/tenancy/oidc"
+	"dms/tenancy/claims"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,7 +30,11 @@ func TestExampleConfigurationLoads(t *testing.T) {
 	want.Cluster.Peers = []Peer{{"n1", "10.0.0.1:6222"}, {"n2", "10.0.0.2:6222"}, {"n3", "10.0.0.3:6222"}}
 	want.Tenants.AutoProvision = true
 	want.IdentityProviders = []IdentityProvider{{
-		ID: "example", Issuer: "https://login.example.com/realms/main", Audience: []string{"dms"}, ProjectsClaim: oidc.DefaultProjectsClaim,
+		ID: "example", Issuer: "https://login.example.com/realms/main", Audience: []string{"dms"},
+		Claims: ClaimExpressions{
+			Subject: claims.Default().Subject, Projects: claims.Default().Projects, Roles: `["viewer"]`,
+			Rules: []ClaimRule{{`claims.?email_verified.orValue(true) == true`, "the address is not verified"}},
+		},
 	}}
 	want.AccessKeys = []AccessKey{{
 		ID: "EXAMPLEKEY01", SecretFile: filepath.Join(here, "secrets/examplekey01"),
@@ -50,6 +54,11 @@ cluster:
     - {name: n2, address: "10.0.0.2:6222"}
     - {name: n3, address: "10.0.0.3:6222"}
 `
+
+// oneProvider is an identity provider with one more key.
+func oneProvider(more string) string {
+	return "identity_providers:\n  - id: a\n    issuer: \"https://a.example\"\n    audience: [dms]\n    " + more + "\n"
+}
 
 func load(t *testing.T, text string) (Config, error) {
 	t.Helper()
@@ -101,6 +110,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"an issuer with a query", minimal + "identity_providers: [{id: a, issuer: \"https://a.example?x=y\", audience: [dms]}]\n", "not the URL of an issuer"},
 		{"the development provider", minimal + "identity_providers: [{id: dev, issuer: \"http://127.0.0.1:8080/idp\", audience: [dms]}]\n", "development identity provider"},
 		{"the development provider with TLS", minimal + "identity_providers: [{id: dev, issuer: \"https://dms.example/idp/\", audience: [dms]}]\n", "development identity provider"},
+		{"an unknown claim variable", minimal + oneProvider("claims: {subject: claim.sub}"), "identity_providers[0]: identity provider a: claims: subject: line 1, column 1: undeclared reference to 'claim'"},
+		{"projects of the wrong type", minimal + oneProvider("claims: {projects: '\"x\"'}"), "identity provider a: claims: projects: line 1, column 1: results in string, want list"},
+		{"a broken expression on its second line", minimal + oneProvider("claims: {roles: \"[\\n  'viewer' 'x']\"}"), "identity provider a: claims: roles: line 2, column "},
+		{"a rule that is no condition", minimal + oneProvider("claims: {rules: [{expression: claims.ok}]}"), "identity provider a: claims: rules[0]: line 1, column 1: results in dyn, want bool"},
+		{"a fixed claim of old", minimal + oneProvider("projects_claim: x"), `unknown key "projects_claim"`},
+		{"clocks that differ by an hour", minimal + oneProvider("clock_skew: 1h"), "skew is 1h0m0s, want 1s to 5m0s"},
+		{"tokens for a year", minimal + oneProvider("max_lifetime: 8760h"), "life is 8760h0m0s, want 1m0s to 720h0m0s"},
+		{"an outage of an hour", minimal + oneProvider("stale_keys: 1h"), "stale keys is 1h0m0s, want 24h0m0s to 720h0m0s"},
 		{"a development option", minimal + "dev: true\n", `unknown key "dev"`},
 		{"a development section", minimal + "development: {identity_provider: true}\n", `unknown key "development"`},
 		{"a secret in the file", minimal + "access_keys: [{id: ABCD, secret: x}]\n", `unknown key "secret"`},
@@ -109,6 +126,13 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown role", minimal + "access_keys: [{id: ABCD, secret_file: x, project: 8f14e45fceea167a5a36dedd4bea2543, roles: [root]}]\n", "unknown role"},
 		{"no role", minimal + "access_keys: [{id: ABCD, secret_file: x, project: 8f14e45fceea167a5a36dedd4bea2543}]\n", "roles: missing"},
 		{"too many groups", minimal + "tenants: {limits: {groups_per_queue: 101}}\n", "limit of groups"},
+		{"a public URL with a path", minimal + "api: {public_url: \"https://dms.example.com/v2\"}\n", "api.public_url"},
+		{"a public URL without a scheme", minimal + "api: {public_url: dms.example.com}\n", "api.public_url"},
+		{"a public URL of another scheme", minimal + "api: {public_url: \"ftp://dms.example.com\"}\n", "api.public_url"},
+		{"a region with a blank", minimal + "api: {region: \"a b\"}\n", "api.region"},
+		{"no region", minimal + "api: {region: \"\"}\n", "api.region"},
+		{"no domain", minimal + "api: {domain: \"\"}\n", "api.domain"},
+		{"keys that end at once", minimal + "tenants: {access_key_life: 1m}\n", "access_key_life"},
 		{"an unknown level", minimal + "log: {level: loud}\n", "log.level"},
 		{"an unknown format", minimal + "log: {format: xml}\n", "log.format"},
 		{"no time to stop", minimal + "stop: {limit: 0s}\n", "stop.limit"},

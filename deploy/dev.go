@@ -147,8 +147,7 @@ func (d *Dev) addCredentials(log *slog.Logger) error {
 	}
 	d.provider, d.mounted = provider, provider
 	d.providers = []IdentityProvider{{
-		ID: devProvider, Issuer: provider.Issuer(), Audience: []string{devidp.Audience},
-		ProjectsClaim: devidp.ProjectsClaim, RequireAccessType: true,
+		ID: devProvider, Issuer: provider.Issuer(), Audience: []string{devidp.Audience}, RequireAccessType: true,
 	}}
 	return nil
 }

@@ -35,9 +35,9 @@ func importRules() []importRule {
 	return []importRule{
 		{
 			packages: []string{"dms/facade/...", "dms/monitor/...", "dms/mapping/dms", "dms/tenancy",
-				"dms/tenancy/oidc", "dms/tenancy/token", "dms/tenancy/accesskey", "dms/tenancy/audit", "dms/deploy/devidp"},
+				"dms/tenancy/oidc", "dms/tenancy/claims", "dms/tenancy/token", "dms/tenancy/accesskey", "dms/tenancy/audit", "dms/deploy/devidp"},
 			never: "github.com/nats-io",
-			why:   "the storage engine is spoken to in mapping, tenancy/accounts, tenancy/registry and tenancy/audit/trail only",
+			why:   "the storage engine is spoken to in mapping, tenancy/accounts, tenancy/registry, tenancy/keystore and tenancy/audit/trail only",
 		},
 		{
 			packages: []string{"dms/..."},
@@ -81,6 +81,16 @@ func importRules() []importRule {
 			except:   []string{"dms/deploy", "dms/deploy/deploytest", "dms/deploy/devidp", "dms/cmd/..."},
 			never:    "dms/deploy/devidp",
 			why:      "the development identity provider is for dms dev and for tests",
+		},
+		{
+			packages: []string{"dms/..."},
+			never:    "dms/tenancy/oidc/oidctest",
+			why:      "identity providers that lie, and keys that everyone has, are for tests",
+		},
+		{
+			packages: []string{"dms/..."},
+			never:    "dms/tenancy/certtest",
+			why:      "authorities whose keys nobody guards are for tests",
 		},
 	}
 }

@@ -29,6 +29,9 @@ func (n *Node) Start(ctx context.Context) error {
 
 	n.work.Go(func() { n.serve("admin listener", n.adminServer, n.admin) })
 	n.work.Go(func() { n.serve("api listener", n.apiServer, n.api) })
+	if n.tls != nil {
+		n.work.Go(func() { n.tls.follow(n.base) })
+	}
 	n.log.Info("waiting for the cluster", "api", n.URL(), "admin", n.AdminURL())
 	if err := n.storage.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the cluster: %w", err)

@@ -80,7 +80,10 @@ func plainYAML(err error) error {
 
 // resolve makes the paths of a configuration absolute.
 func (c *Config) resolve(folder string) {
-	paths := []*string{&c.DataFolder, &c.KeysFolder, &c.API.TLSCertFile, &c.API.TLSKeyFile}
+	paths := []*string{&c.DataFolder, &c.KeysFolder, &c.API.TLSCertFile, &c.API.TLSKeyFile, &c.API.ClientCAFile}
+	for i := range c.IdentityProviders {
+		paths = append(paths, &c.IdentityProviders[i].CAFile)
+	}
 	for i := range c.AccessKeys {
 		paths = append(paths, &c.AccessKeys[i].SecretFile)
 	}

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,7 @@ import (
 	"dms/monitor"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/audit/trail"
+	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
 )
 
@@ -34,6 +34,8 @@ var (
 	_ facade.Trail      = (*trail.Trail)(nil)
 	_ facade.Tokens     = (*credentials)(nil)
 	_ facade.Exchange   = (*credentials)(nil)
+	_ facade.Sessions   = (*credentials)(nil)
+	_ facade.AccessKeys = (*keystore.Store)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
@@ -54,7 +56,7 @@ type Node struct {
 
 	api, admin             net.Listener
 	apiServer, adminServer *http.Server
-	tls                    *tls.Config // of the API listener; nil is plaintext
+	tls                    *listenerTLS // of the API; nil is plaintext
 
 	handler  atomic.Pointer[http.Handler] // of the API; nil until it is wired
 	draining atomic.Bool
@@ -148,11 +150,9 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 // listen binds both listeners and makes their servers.
 func (n *Node) listen(ctx context.Context) (err error) {
 	if n.config.API.TLSCertFile != "" {
-		pair, err := tls.LoadX509KeyPair(n.config.API.TLSCertFile, n.config.API.TLSKeyFile)
-		if err != nil {
-			return fmt.Errorf("api certificate: %w", err)
+		if n.tls, err = newListenerTLS(n.config.API, n.log); err != nil {
+			return err
 		}
-		n.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
 	}
 	var lc net.ListenConfig
 	if n.admin, err = lc.Listen(ctx, "tcp", n.config.Admin.Listen); err != nil {
@@ -165,7 +165,9 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	}
 	n.api = limit.Listen(n.api, n.config.Limits.ConnectionsPerSource, n.config.API.TrustedProxies)
 	n.apiServer = facade.NewServer(http.HandlerFunc(n.serveAPI), n.log)
-	n.apiServer.TLSConfig = n.tls
+	if n.tls != nil {
+		n.apiServer.TLSConfig = n.tls.config()
+	}
 	n.stops.add("api listener", closeServer(n.apiServer, n.api))
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A newcomer who types the quick start sees what the page shows, but for ids and handlers.
+// A newcomer who types the quick start sees what the page shows, but for ids, handlers, secrets and times.
 func TestQuickStartDoesWhatThePageShows(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(moduleRoot(t), "README.md"))
 	if err != nil {
@@ -49,8 +49,10 @@ func TestQuickStartDoesWhatThePageShows(t *testing.T) {
 }
 
 func TestShapeKeepsEverythingButIdsAndHandlers(t *testing.T) {
-	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9"}]` + "\n\n"
-	if got, want := shape(in), []string{`[{"id":"g-ID","n":1,"handler":"HANDLER"}]`}; !cmp.Equal(got, want) {
+	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9"}]` + "\n\n" +
+		`{"id":"5XK2W0QZ7TJ4N9LRB3CM","at":"2026-01-31T12:00:00Z","end":"2099-12-31T00:00:00Z"}`
+	want := []string{`[{"id":"g-ID","n":1,"handler":"HANDLER"}]`, `{"id":"KEY","at":"NOW","end":"2099-12-31T00:00:00Z"}`}
+	if got := shape(in); !cmp.Equal(got, want) {
 		t.Errorf("shape is %q, want %q", got, want)
 	}
 }
@@ -107,9 +109,15 @@ func markedBlocks(page, mark string) string {
 func shape(output string) (lines []string) {
 	id := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	handler := regexp.MustCompile(`"handler":"[A-Za-z0-9_-]+"`)
+	// Of access keys; a time that the page itself asks for is not one of now.
+	key := regexp.MustCompile(`"id":"[A-Z0-9]{20}"`)
+	secret := regexp.MustCompile(`"secret":"[A-Za-z0-9]{40}"`)
+	now := regexp.MustCompile(`"20[0-8][0-9]-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"`)
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`))
+			line = handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`)
+			line = secret.ReplaceAllString(key.ReplaceAllString(line, `"id":"KEY"`), `"secret":"SECRET"`)
+			lines = append(lines, now.ReplaceAllString(line, `"NOW"`))
 		}
 	}
 	return lines

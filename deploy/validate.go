@@ -55,6 +55,9 @@ func (c Config) validateListeners() error {
 	if (c.API.TLSCertFile == "") != (c.API.TLSKeyFile == "") {
 		errs = append(errs, errors.New("api: tls_cert_file and tls_key_file belong together"))
 	}
+	if c.API.ClientCAFile != "" && !tls {
+		errs = append(errs, errors.New("api.client_ca_file: client certificates need tls_cert_file and tls_key_file"))
+	}
 	if err := checkAddress(c.API.Listen, true); err != nil {
 		errs = append(errs, fmt.Errorf("api.listen: %w", err))
 	} else if !tls && !c.API.InsecurePlaintext && !isLoopback(c.API.Listen) {
@@ -62,6 +65,16 @@ func (c Config) validateListeners() error {
 	}
 	if err := checkAddress(c.Admin.Listen, true); err != nil {
 		errs = append(errs, fmt.Errorf("admin.listen: %w", err))
+	}
+	if u, err := url.Parse(c.API.PublicURL); c.API.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" ||
+		u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
+		errs = append(errs, fmt.Errorf("api.public_url: %q, want a scheme and a host such as https://dms.example.com: clients do not keep a path", c.API.PublicURL))
+	}
+	if !regionName(c.API.Region) {
+		errs = append(errs, fmt.Errorf("api.region: %q is not a name: want 1 to 64 letters, digits, hyphens and underscores", c.API.Region))
+	}
+	if n := len(c.API.Domain); n < 1 || n > 64 {
+		errs = append(errs, fmt.Errorf("api.domain: %d characters, want 1 to 64", n))
 	}
 	return errors.Join(errs...)
 }
@@ -103,10 +116,22 @@ func (c Config) validateTenants() error {
 	if l.StoredBytes == 0 {
 		l.StoredBytes = tenancy.DefaultLimits().StoredBytes
 	}
+	var errs []error
 	if err := l.Validate(); err != nil {
-		return fmt.Errorf("tenants.limits: %w", err)
+		errs = append(errs, fmt.Errorf("tenants.limits: %w", err))
 	}
-	return nil
+	for id, only := range c.Tenants.BoundOnly {
+		if _, err := tenancy.ParseProjectID(string(id)); err != nil {
+			errs = append(errs, fmt.Errorf("tenants.bound_only: %w", err))
+		}
+		if only && c.API.ClientCAFile == "" {
+			errs = append(errs, fmt.Errorf("tenants.bound_only: nobody could reach project %s: api.client_ca_file is missing", id))
+		}
+	}
+	if life := c.Tenants.AccessKeyLife; life < 0 || life > 0 && life < time.Hour {
+		errs = append(errs, fmt.Errorf("tenants.access_key_life: %s, want at least 1h, or 0 for no limit", life))
+	}
+	return errors.Join(errs...)
 }
 
 func (c Config) validateRequests() error {
@@ -131,6 +156,7 @@ func (c Config) validateProviders() error {
 	ids := make(map[string]bool)
 	for i, p := range c.IdentityProviders {
 		at := fmt.Sprintf("identity_providers[%d]", i)
+		before := len(errs)
 		if !validName(p.ID) {
 			errs = append(errs, fmt.Errorf("%s.id: %q is not a name: want 1 to 32 lower-case letters, digits and hyphens", at, p.ID))
 		} else if ids[p.ID] {
@@ -146,6 +172,12 @@ func (c Config) validateProviders() error {
 		for _, a := range p.Audience {
 			if a == "" {
 				errs = append(errs, fmt.Errorf("%s.audience: an empty value", at))
+			}
+		}
+		// What the verifier would refuse comes after what is said better here.
+		if len(errs) == before {
+			if err := p.options().Validate(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
 		}
 	}
@@ -192,6 +224,8 @@ func (c Config) validateLog() error {
 func validName(s string) bool {
 	return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`).MatchString(s)
 }
+
+func regionName(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
 
 func accessKeyID(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
 

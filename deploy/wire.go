@@ -8,9 +8,9 @@ import (
 	"dms/facade"
 	"dms/mapping"
 	"dms/tenancy"
-	"dms/tenancy/accesskey"
 	"dms/tenancy/accounts"
 	"dms/tenancy/audit/trail"
+	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +20,7 @@ import (
 type tenants struct {
 	accounts *accounts.Accounts
 	registry *registry.Registry
+	keys     *keystore.Store
 	defaults tenancy.Limits
 }
 
@@ -31,6 +32,15 @@ func (t *tenants) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Conn
 // Project implements mapping.Tenants.
 func (t *tenants) Project(_ context.Context, id tenancy.ProjectID) (tenancy.Project, error) {
 	return t.registry.Project(id)
+}
+
+// name is what a project in use is called here.
+func (t *tenants) name(id tenancy.ProjectID) string {
+	p, err := t.registry.Project(id)
+	if err != nil {
+		return ""
+	}
+	return p.Name
 }
 
 // wire makes everything above storage, from the inside out, and registers how each
@@ -50,24 +60,22 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 		return nil, err
 	}
 	n.stops.add("broker", broker.Close)
-	creds, err := newCredentials(n.keys, n.providers, n.log)
+	creds, err := newCredentials(n.keys, n.providers, projects.keys, n.log)
 	if err != nil {
 		return nil, err
 	}
 	n.stops.add("identity providers", func(context.Context) error { creds.providers.Close(); return nil })
-	signatures, err := accesskey.New(n.accessKeys, nil)
-	if err != nil {
-		return nil, fmt.Errorf("access keys: %w", err)
-	}
 	requests, err := n.monitor.Requests()
 	if err != nil {
 		return nil, err
 	}
 	return facade.New(facade.Options{
 		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
-		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: signatures,
+		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
+		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
 		Audit: records, Trail: records, Tenants: projects.registry, ProjectLimits: projects.defaults,
 		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
+		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
 	})
@@ -100,9 +108,20 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, err
 	}
 	n.stops.add("control connection", closeConn(control))
+	store, err := n.openKeystore(ctx, control)
+	if err != nil {
+		return nil, err
+	}
+	// A project that is made again under the same id must not find old keys that open it.
+	remove := func(ctx context.Context, id tenancy.ProjectID) error {
+		if err := store.DeleteAll(ctx, id); err != nil {
+			return err
+		}
+		return acc.Delete(ctx, id)
+	}
 	limits := n.projectLimits(total)
 	reg, err := registry.Open(ctx, registry.Options{
-		Conn: control, Provision: acc.Provision, Remove: acc.Delete,
+		Conn: control, Provision: acc.Provision, Remove: remove,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
 		TotalBytes: total, Log: n.log,
 	})
@@ -116,11 +135,31 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{acc, reg, limits}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits}, n.admitConfigured(ctx, reg, limits)
 }
 
-// admitConfigured makes the projects of the access keys, which exist because the
-// operator wrote them down. Limits that were changed since are kept.
+// openKeystore opens the access keys that are made over the API.
+func (n *Node) openKeystore(ctx context.Context, control *nats.Conn) (*keystore.Store, error) {
+	sealing, err := n.keys.Sealing("access key")
+	if err != nil {
+		return nil, err
+	}
+	secrets := make([]keystore.SealingKey, len(sealing))
+	for i, k := range sealing {
+		secrets[i] = keystore.SealingKey{ID: k.ID, Secret: k.Key}
+	}
+	store, err := keystore.Open(ctx, keystore.Options{
+		Conn: control, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.stops.add("keystore", func(context.Context) error { store.Close(); return nil })
+	return store, nil
+}
+
+// admitConfigured makes the projects of the access keys, and of tenants.bound_only, which
+// exist because the operator wrote them down. Limits that were changed since are kept.
 func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limits tenancy.Limits) error {
 	for _, k := range n.accessKeys {
 		_, err := reg.Project(k.Project)
@@ -129,6 +168,18 @@ func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limi
 		}
 		if err != nil {
 			return fmt.Errorf("project of access key %s: %w", k.ID, err)
+		}
+	}
+	for id, only := range n.config.Tenants.BoundOnly {
+		_, err := reg.Project(id)
+		if errors.Is(err, tenancy.ErrNoProject) {
+			err = reg.Put(ctx, tenancy.Project{ID: id, Limits: limits})
+		}
+		if err == nil {
+			err = reg.SetBoundOnly(ctx, id, only)
+		}
+		if err != nil {
+			return fmt.Errorf("tenants.bound_only: %w", err)
 		}
 	}
 	return nil

@@ -109,6 +109,23 @@ func (c customer) namedQueue(name, members string) string {
 	return made.ID
 }
 
+// accessKey makes an access key that is deleted when the test ends, and returns the
+// project with it in place of its own. The members are those of the request, as in
+// `"roles":["viewer"]`. Tests that sign wrongly use keys of their own: a key is locked
+// after five wrong signatures in a row.
+func (c customer) accessKey(members string) Project {
+	c.t.Helper()
+	var made struct{ ID, Secret string }
+	c.must(http.StatusCreated, &made, "POST", "/access-keys", "{"+members+"}")
+	if len(made.ID) != 20 || len(made.Secret) != 40 {
+		c.t.Fatalf("an access key was made with an ID of %d and a secret of %d characters", len(made.ID), len(made.Secret))
+	}
+	c.t.Cleanup(func() { c.drop("/access-keys/" + made.ID) })
+	p := c.project
+	p.AccessKey, p.SecretKey, p.Token = made.ID, made.Secret, ""
+	return p
+}
+
 // drop deletes what a test has made and may have deleted itself. It outlives the test's
 // context.
 func (c customer) drop(path string) {

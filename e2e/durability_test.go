@@ -279,7 +279,9 @@ func TestARestartKeepsEverything(t *testing.T) {
 			c.send(l.queue, `{"body":"late","delay_time":1000}`)
 			c.send(l.queue, `{"body":"much later","delay_time":604800000}`)
 			c.send(delayed.queue, `{"body":"due meanwhile","delay_time":4000}`, `{"body":"due after that","delay_time":16000}`)
-			see := func(c customer) []string { return victim{queue: l.queue}.state(c) }
+			var key struct{ ID, Secret string }
+			c.must(http.StatusCreated, &key, "POST", "/access-keys", `{"roles":["viewer"],"description":"kept"}`)
+			see := func(c customer) []string { return victim{queue: l.queue, accessKey: key.ID}.state(c) }
 			waitFor(t, func() (bool, string) {
 				got := see(c)[0]
 				return strings.Contains(got, `"produced_messages":2`), got
@@ -291,6 +293,10 @@ func TestARestartKeepsEverything(t *testing.T) {
 			c = customerOf(t, ownService(t, folder), 0)
 			if diff := cmp.Diff(before, see(c)); diff != "" {
 				t.Errorf("what is seen after the restart (-before +after):\n%s", diff)
+			}
+			signIn := fmt.Sprintf(`{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"id":%q,"secret":%q}}}}`, key.ID, key.Secret)
+			if a := c.at("POST", "/v3/auth/tokens", signIn); a.Status != http.StatusCreated {
+				t.Errorf("the access key after the restart: %v", a)
 			}
 			got := c.take(2, l.queue, l.group)
 			if b := bodies(t, got); !slices.Equal(b, []string{"kept", "late"}) || string(got[0].Message.Attributes) != `{"a":1}` || !slices.Equal(got[0].Message.Tags, []string{"t"}) {

@@ -60,7 +60,7 @@ func TestAllVersionsAreOneService(t *testing.T) {
 func TestUnknownURLsAndMethodsAreAnsweredLikeOtherErrors(t *testing.T) {
 	t.Parallel()
 	c := newCustomer(t)
-	for _, path := range []string{"/", "/v2", "/v2/", "/v4/" + c.project.ID + "/queues", c.base, c.base + "/nothing", c.base + "/queues/" + noQueue + "/nothing"} {
+	for _, path := range []string{"/nothing", "/v2", "/v2/", "/v3/nothing", "/v4/" + c.project.ID + "/queues", c.base, c.base + "/nothing", c.base + "/queues/" + noQueue + "/nothing"} {
 		if a := c.at("GET", path, ""); a.Status != http.StatusNotFound || errorCode(a) != "DMS.10240406" {
 			t.Errorf("GET %s: %v, want 404 DMS.10240406", path, a)
 		}

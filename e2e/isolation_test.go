@@ -15,6 +15,7 @@ import (
 type victim struct {
 	queue, group, handler, dead string
 	name, key, project          string
+	accessKey                   string
 }
 
 // newVictim fills a queue of the customer with everything there is.
@@ -25,6 +26,7 @@ func newVictim(c customer) victim {
 	v.queue = c.namedQueue(v.name, `,"redrive_policy":"enable","max_consume_count":1`)
 	v.group = c.group(v.queue, "g")
 	c.must(http.StatusNoContent, nil, "POST", "/queue/"+v.queue+"/tags", fmt.Sprintf(`{"tag":{"key":%q,"value":"secret"}}`, v.key))
+	v.accessKey = c.accessKey(`"roles":["viewer"],"description":"secret"`).AccessKey
 	c.send(v.queue, texts("secret")...)
 	c.settle(groupPath(v.queue, v.group)+"/ack", "fail", c.take(1, v.queue, v.group)...)
 	v.dead = c.receiveOne(groupPath(v.queue, v.group) + "/deadletters?time_wait=5&ack_wait=300").Handler
@@ -36,17 +38,29 @@ func newVictim(c customer) victim {
 // fill puts IDs into the template of a path.
 func (v victim) fill(t *testing.T, template, project string) string {
 	t.Helper()
-	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key).Replace(template)
+	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey).Replace(template)
 	if strings.Contains(path, "{") {
 		t.Fatalf("%s has a parameter that this test does not know: give it a value that must not be reached", template)
 	}
 	return path
 }
 
+// found is what an answer to somebody else tells of the victim, "" if nothing.
+func (v victim) found(a Answer, owner customer) string {
+	// A member of that name is no secret, nor is the name of the one user.
+	body := strings.NewReplacer(`"secret":`, "", `"subject":"`+service.Env.Username+`"`, "", `"id":"`+service.Env.Username+`"`, "", `"created_by":"`+service.Env.Username+`"`, "").Replace(string(a.Body))
+	for _, secret := range []string{v.queue, v.group, v.accessKey, "secret", owner.project.ID, owner.project.Name} {
+		if strings.Contains(body, `"`+secret+`"`) {
+			return secret
+		}
+	}
+	return ""
+}
+
 // state is all that the owner can see of the victim. It changes nothing.
 func (v victim) state(c customer) []string {
 	var all []string
-	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags"} {
+	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey} {
 		all = append(all, c.call("GET", path, "").String())
 	}
 	return all
@@ -57,6 +71,9 @@ type reach struct {
 	body  func(v victim) string // request body; nil for none
 	query string
 	own   bool // the URL names nothing of the victim: the answer is about the caller's own project
+	// caller is for operations of no project: the answer is about the caller.
+	caller bool
+	header []string // names and values in turn
 }
 
 // reaches has a row for every described operation that needs a credential.
@@ -87,6 +104,19 @@ func reaches() map[string]reach {
 		"deleteTagWithoutKey": {},
 		"projectTags":         {own: true},
 		"findQueues":          {own: true, body: fixed(`{"action":"filter"}`)},
+		"listAccessKeys":      {own: true},
+		"createAccessKey":     {own: true, body: fixed(`{"roles":["viewer"]}`)},
+		"showAccessKey":       {},
+		"changeAccessKey":     {body: fixed(`{"description":"intruder"}`)},
+		"deleteAccessKey":     {},
+		"rotateAccessKey":     {},
+		"showCatalog":         {caller: true},
+		"listAuthProjects":    {caller: true},
+		"listOwnProjects":     {caller: true},
+		"listDomains":         {caller: true},
+		"listUsers":           {caller: true},
+		"showToken":           {caller: true, header: []string{"X-Subject-Token", "forged"}},
+		"revokeToken":         {caller: true, header: []string{"X-Subject-Token", "forged"}},
 	}
 }
 
@@ -94,7 +124,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 	t.Parallel()
 	owner, intruder := customerOf(t, service, 0), customerOf(t, service, 1)
 	v := newVictim(owner)
-	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key}
+	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, accessKey: noKey}
 	before := v.state(owner)
 
 	rows := reaches()
@@ -118,6 +148,13 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 			t.Errorf("%s (%s %s) has no row: say how it could reach into another project", op.ID, op.Method, op.Path)
 			continue
 		}
+		if row.caller {
+			a := intruder.at(op.Method, op.Path, "", row.header...)
+			if found := v.found(a, owner); a.Status >= 300 && row.header == nil || found != "" {
+				t.Errorf("%s: %v tells %q", op.ID, a, found)
+			}
+			continue
+		}
 		for _, prefix := range op.Prefix {
 			try := func(project string, v victim) Answer {
 				body := ""
@@ -134,19 +171,15 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 				if a.Status >= 300 {
 					t.Errorf("%s in the own project: %v", op.ID, a)
 				}
-				// The user has the name of the first project, and acts in both.
-				shown := strings.ReplaceAll(string(a.Body), `"subject":"demo"`, "")
-				for _, secret := range []string{v.queue, v.group, "secret", owner.project.ID, owner.project.Name} {
-					if strings.Contains(shown, `"`+secret+`"`) {
-						t.Errorf("%s tells %q of another project: %v", op.ID, secret, a)
-					}
+				if found := v.found(a, owner); found != "" {
+					t.Errorf("%s tells %q of another project: %v", op.ID, found, a)
 				}
-				if op.ID == "createQueue" {
+				if path, makes := map[string]string{"createQueue": "/queues/", "createAccessKey": "/access-keys/"}[op.ID]; makes {
 					var made struct{ ID string }
 					if err := json.Unmarshal(a.Body, &made); err != nil {
 						t.Fatal(err)
 					}
-					intruder.drop("/queues/" + made.ID)
+					intruder.drop(path + made.ID)
 				}
 				continue
 			}

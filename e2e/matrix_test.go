@@ -34,6 +34,7 @@ type stranger struct {
 type target struct {
 	name                       string
 	project, queue, group, key string
+	accessKey                  string
 	malformed                  bool // 400 is a right answer
 	own                        bool // it is there, and belongs to project one
 	missing                    bool // it is well-formed, and no member of project one may see whether it exists
@@ -61,7 +62,9 @@ func TestTheIsolationMatrix(t *testing.T) {
 	deleted := owner.queue("")
 	deletedGroup := owner.group(deleted, "g")
 	owner.must(http.StatusNoContent, nil, "DELETE", "/queues/"+deleted, "")
-	secrets := []string{v.handler, v.dead, foreign.handler, string(one.Secret), string(two.Secret), owner.project.Token, other.project.Token}
+	made := owner.accessKey(`"roles":["manager"]`)
+	owner.must(http.StatusNoContent, nil, "DELETE", "/access-keys/"+made.AccessKey, "")
+	secrets := []string{v.handler, v.dead, foreign.handler, string(one.Secret), string(two.Secret), made.SecretKey, owner.project.Token, other.project.Token}
 	secrets = append(secrets, "canary-of-a-body")
 	owner.send(v.queue, texts("canary-of-a-body")...)
 	before, beforeOther := v.state(owner), foreign.state(other)
@@ -78,7 +81,7 @@ func TestTheIsolationMatrix(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 	m.client = NewClient(m.base, "", Transport{Base: transport, Description: description})
 
-	targets := targetsOf(one.Project, two.Project, v, foreign, deleted, deletedGroup)
+	targets := targetsOf(one.Project, two.Project, v, foreign, deleted, deletedGroup, made.AccessKey)
 	for _, op := range description.Operations() {
 		if op.NoToken {
 			continue
@@ -112,6 +115,7 @@ func TestTheIsolationMatrix(t *testing.T) {
 		}
 	}
 	trailsHold(t, c, owner)
+	nothingOutlivesAProject(t, c)
 	if after := v.state(owner); !slices.Equal(before, after) {
 		t.Errorf("what the owner sees has changed: %v, was %v", after, before)
 	}
@@ -155,6 +159,49 @@ func trailsHold(t *testing.T, c *deploytest.Cluster, owner customer) {
 		if made != 2 {
 			t.Errorf("through node %d the trail tells of %d queues, want 2: %v", node, made, a)
 		}
+	}
+}
+
+// nothingOutlivesAProject makes a project, deletes it as an operator and makes it again:
+// the access keys of the first are not those of the second.
+func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
+	t.Helper()
+	project := accesskey.Key{Project: tenancy.ProjectID(strings.Repeat("d", 32))}
+	tenant := tenantOf(t, c, project)
+	operator := []string{"X-Auth-Token", c.Token(t, c.AccessKey(0).Project, tenancy.Operator)}
+	expect := func(want int, method, path, body string) {
+		t.Helper()
+		if a := tenant.at(method, path, body, operator...); a.Status != want {
+			t.Fatalf("%s %s: %v, want %d", method, path, a, want)
+		}
+	}
+	body := fmt.Sprintf(`{"id":%q}`, project.Project)
+	expect(http.StatusCreated, "POST", "/admin/v1/projects", body)
+	key := tenant.accessKey(`"roles":["manager"]`)
+	signed := func() Answer {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", c.URL(t, 0)+tenant.base+"/access-keys", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := accesskey.Sign(r, nil, key.AccessKey, accesskey.Secret(key.SecretKey), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		a, err := NewClient("", "", Transport{Base: http.DefaultTransport, Description: description}).Send(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := signed(); a.Status != http.StatusOK || !strings.Contains(string(a.Body), key.AccessKey) {
+		t.Fatalf("with a new key: %v", a)
+	}
+	expect(http.StatusNoContent, "DELETE", "/admin/v1/projects/"+string(project.Project), "")
+	expect(http.StatusCreated, "POST", "/admin/v1/projects", body)
+	if a := signed(); a.Status != http.StatusUnauthorized || errorCode(a) != "APIGW.0301" {
+		t.Errorf("with a key of the deleted project: %v", a)
+	}
+	if a := tenant.call("GET", "/access-keys", ""); a.Status != http.StatusOK || strings.Contains(string(a.Body), key.AccessKey) {
+		t.Errorf("keys of the new project: %v", a)
 	}
 }
 
@@ -220,17 +267,17 @@ func strangers(t *testing.T, c *deploytest.Cluster, ended string) []stranger {
 	}
 }
 
-func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGroup string) []target {
+func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGroup, deletedKey string) []target {
 	p := string(one)
 	all := []target{
-		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, own: true},
-		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, missing: true},
-		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", missing: true},
-		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", missing: true},
-		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key},
-		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key},
-		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, malformed: true},
-		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, malformed: true},
+		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, own: true},
+		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, missing: true},
+		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", accessKey: deletedKey, missing: true},
+		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", accessKey: noKey, missing: true},
+		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey},
+		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey},
+		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
+		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
 	}
 	tricks := []string{"..%2f..%2f" + string(two) + "%2fqueues"}
 	if *fullMatrix {
@@ -239,8 +286,8 @@ func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGr
 	}
 	for i, trick := range tricks {
 		all = append(all,
-			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, malformed: true},
-			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, malformed: true},
+			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
+			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, accessKey: trick, malformed: true},
 		)
 	}
 	return all
@@ -253,6 +300,7 @@ func allowed(op Operation, roles []tenancy.Role) bool {
 	switch {
 	case op.Operators():
 		needs = tenancy.Operate
+	case strings.Contains(op.Path, "/access-keys"):
 	case strings.HasSuffix(op.Path, "/audit") || strings.HasSuffix(op.Path, "/verify"):
 	case strings.HasSuffix(op.Path, "/messages") && op.Method == http.MethodPost:
 		needs = tenancy.Produce
@@ -267,13 +315,16 @@ func allowed(op Operation, roles []tenancy.Role) bool {
 // try makes one call, unless the caller may do just that, and judges the answer.
 func (m *matrix) try(op Operation, prefix string, s stranger, at target, v victim) {
 	m.t.Helper()
-	may := allowed(op, s.roles)
-	named := strings.Contains(op.Path, "{queue_id}")
+	row := reaches()[op.ID]
+	if row.caller && !at.own {
+		return // the URL names nothing
+	}
+	may := allowed(op, s.roles) && !row.caller
+	named := strings.Contains(op.Path, "{queue_id}") || strings.Contains(op.Path, "{access_key_id}")
 	if may && (at.own || !named && at.project == v.project) {
 		return
 	}
-	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key).Replace(op.Path)
-	row := reaches()[op.ID]
+	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key, "{access_key_id}", at.accessKey).Replace(op.Path)
 	body := ""
 	if row.body != nil {
 		body = row.body(v)
@@ -281,6 +332,9 @@ func (m *matrix) try(op Operation, prefix string, s stranger, at target, v victi
 	req, err := http.NewRequestWithContext(m.t.Context(), op.Method, m.base+path+row.query, strings.NewReader(body))
 	if err != nil {
 		m.t.Fatalf("%s %s: %v", op.Method, path, err)
+	}
+	for i := 0; i < len(row.header); i += 2 {
+		req.Header.Set(row.header[i], row.header[i+1])
 	}
 	s.prepare(m.t, req, body)
 	a, err := m.client.Send(req)
@@ -291,12 +345,17 @@ func (m *matrix) try(op Operation, prefix string, s stranger, at target, v victi
 	m.calls++
 	what := fmt.Sprintf("%s %s, %s as %s", op.Method, path, at.name, s.name)
 	switch {
+	case row.caller && a.Status < 300 && (s.other || len(s.roles) > 0):
+		// Whoever is known is told of themselves.
+		if s.other && strings.Contains(string(a.Body), v.project) {
+			m.t.Errorf("%.300s tells of another project: %v", what, a)
+		}
 	case a.Status == 401 || a.Status == 403 || a.Status == 404:
 	case a.Status == 400 && (at.malformed || may && op.ID == "deleteTagWithoutKey"):
 	default:
 		m.t.Errorf("%.300s: %v", what, a)
 	}
-	if len(s.roles) == 0 && (a.Status == 403 && !op.Operators() || a.Status == 404 && !at.malformed) {
+	if len(s.roles) == 0 && !(row.caller && s.other) && (a.Status == 403 && !op.Operators() || a.Status == 404 && !at.malformed) {
 		m.t.Errorf("%.300s: %v, want 401", what, a)
 	}
 	for _, secret := range []string{`"secret"`, v.name} {

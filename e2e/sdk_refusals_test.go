@@ -14,6 +14,7 @@ import (
 const (
 	noQueue = "00000000-0000-4000-8000-000000000000"
 	noGroup = "g-00000000-0000-4000-8000-000000000000"
+	noKey   = "AAAAAAAAAAAAAAAAAAAA"
 )
 
 // refusal is a call that the service has to refuse.

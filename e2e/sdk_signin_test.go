@@ -29,17 +29,65 @@ func (c sdk) sendAndCount() {
 func TestSDKSignsWithDerivedKeys(t *testing.T) {
 	t.Parallel()
 	env := service.Env
+	key := newCustomer(t).accessKey(`"roles":["manager"]`)
 	build := func(secret string) sdk {
-		credential := basic.NewCredentialsBuilder().WithAk(env.Projects[0].AccessKey).WithSk(secret).WithProjectId(env.Projects[0].ID).
+		credential := basic.NewCredentialsBuilder().WithAk(key.AccessKey).WithSk(secret).WithProjectId(env.Projects[0].ID).
 			WithDerivedPredicate(func(*request.DefaultHttpRequest) bool { return true }).Build()
 		return sdk{t: t, DmsClient: dms.NewDmsClient(dms.DmsClientBuilder().
 			WithRegion(region.NewRegion("local-1", env.Endpoint)).WithDerivedAuthServiceName("dms").
 			WithCredential(credential).Build())}
 	}
-	build(env.Projects[0].SecretKey).sendAndCount()
+	build(key.SecretKey).sendAndCount()
 	if _, err := build(env.Projects[1].SecretKey).ListQueues(&model.ListQueuesRequest{}); !isRefusal(err, 401, "APIGW.0301") {
 		t.Errorf("with another secret: %v", err)
 	}
+}
+
+// Without a project the client asks for the one of its region.
+func TestSDKFindsItsProjectByTheRegion(t *testing.T) {
+	t.Parallel()
+	env := service.Env
+	owner := newCustomer(t)
+	for name, row := range map[string]struct {
+		region    string
+		predicate func(*request.DefaultHttpRequest) bool
+	}{
+		"region of the service":      {"local-1", nil},
+		"region named like project":  {owner.project.Name, nil},
+		"region, with derived keys":  {"local-1", func(*request.DefaultHttpRequest) bool { return true }},
+		"project, with derived keys": {owner.project.Name, func(*request.DefaultHttpRequest) bool { return true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := customer{t, owner.client, owner.project, owner.base}.accessKey(`"roles":["manager"]`)
+			c := basic.NewCredentialsBuilder().WithAk(key.AccessKey).WithSk(key.SecretKey).WithIamEndpointOverride(env.Endpoint)
+			if row.predicate != nil {
+				c = c.WithDerivedPredicate(row.predicate)
+			}
+			sdk{t: t, DmsClient: dms.NewDmsClient(dms.DmsClientBuilder().WithDerivedAuthServiceName("dms").
+				WithRegion(region.NewRegion(row.region, env.Endpoint)).WithCredential(c.Build()).Build())}.sendAndCount()
+		})
+	}
+	t.Run("a region that is none", func(t *testing.T) {
+		t.Parallel()
+		key := owner.project
+		defer func() {
+			if said := fmt.Sprint(recover()); !strings.Contains(said, "No project id found") {
+				t.Errorf("the client says %s", said)
+			}
+		}()
+		dms.NewDmsClient(dms.DmsClientBuilder().WithRegion(region.NewRegion("elsewhere", env.Endpoint)).
+			WithCredential(basic.NewCredentialsBuilder().WithAk(key.AccessKey).WithSk(key.SecretKey).WithIamEndpointOverride(env.Endpoint).Build()).Build())
+	})
+}
+
+// A security token travels among the signed headers. The service gives out none and has
+// no use for it, but it must not harm.
+func TestSDKSignsWithASecurityToken(t *testing.T) {
+	t.Parallel()
+	key := newCustomer(t).accessKey(`"roles":["manager"]`)
+	newSDK(t, service.Env.Endpoint, basic.NewCredentialsBuilder().WithAk(key.AccessKey).WithSk(key.SecretKey).
+		WithProjectId(key.ID).WithSecurityToken("a-security-token").Build()).sendAndCount()
 }
 
 // This test changes the environment, so that it cannot run beside others.
@@ -74,7 +122,7 @@ func TestSDKIsConfiguredByTheEnvironmentAlone(t *testing.T) {
 func TestSDKIsRefusedWithForeignOrBadCredentials(t *testing.T) {
 	t.Parallel()
 	env := service.Env
-	one, two := env.Projects[0], env.Projects[1]
+	one, two := newCustomer(t).accessKey(`"roles":["viewer"]`), env.Projects[1]
 	with := func(p Project, change func(*Project)) Project {
 		change(&p)
 		return p

@@ -159,7 +159,9 @@ func TestSignedRequestsCannotBeChanged(t *testing.T) {
 		}
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("User-Agent", "e2e")
-		golangsdk.Sign(req, golangsdk.SignOptions{AccessKey: owner.project.AccessKey, SecretKey: owner.project.SecretKey})
+		// Each with a key of its own, so that none is refused only because of the others.
+		key := owner.accessKey(`"roles":["producer"]`)
+		golangsdk.Sign(req, golangsdk.SignOptions{AccessKey: key.AccessKey, SecretKey: key.SecretKey})
 		return req
 	}
 	unsigned := NewClient("", "", Transport{Base: http.DefaultTransport, Description: description})

@@ -21,7 +21,7 @@ func actions() (map[string]string, error) {
 		return nil, fmt.Errorf("read the description of the API: %w", err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}")
 	all := make(map[string]string)
 	for path, item := range doc.Paths {
 		for method, node := range item {
@@ -57,5 +57,5 @@ func (rt *route) name(actions map[string]string) error {
 // changes reports whether the route's calls change something that somebody may have to
 // answer for, so that each is recorded. Messages that come and go are counted instead.
 func (rt route) changes() bool {
-	return (rt.needs == tenancy.Manage || rt.needs == tenancy.Operate) && rt.method != http.MethodGet
+	return (rt.needs == tenancy.Manage || rt.needs == tenancy.Operate || rt.caller) && rt.method != http.MethodGet
 }

@@ -32,6 +32,19 @@ type Options struct {
 	Signatures Signatures
 	// Exchange serves the ID token exchange; nil means that there is none.
 	Exchange Exchange
+	// Sessions serves, with Exchange, the token operations of /v3; nil means that there
+	// are none.
+	Sessions Sessions
+	// AccessKeys serves access keys; nil means that there are no such operations.
+	AccessKeys AccessKeys
+
+	// ProjectName, if set, is what a project in use is called here, or "". It does no I/O.
+	ProjectName func(tenancy.ProjectID) string
+
+	// PublicURL is where clients find the API, scheme and host; empty means the host that
+	// a request was sent to. Region and Domain are the names of the one region and the one
+	// domain; empty means local-1 and Default.
+	PublicURL, Region, Domain string
 
 	Capacity Capacity
 	Limits   Limits
@@ -96,6 +109,15 @@ func New(o Options) (*API, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.ProjectName == nil {
+		o.ProjectName = func(tenancy.ProjectID) string { return "" }
+	}
+	if o.Region == "" {
+		o.Region = "local-1"
+	}
+	if o.Domain == "" {
+		o.Domain = "Default"
 	}
 	o.Log = o.Log.With(slog.String("component", "facade"))
 	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity, o.Limits.PollsPerProject), gates: newGates(o.Limits)}

@@ -106,11 +106,15 @@ type place struct {
 func places(v any, s *openapi3.Schema) (all []place) {
 	switch v := v.(type) {
 	case map[string]any:
-		if len(s.Properties) == 0 {
+		properties := make(openapi3.Schemas)
+		for _, part := range append(s.AllOf, &openapi3.SchemaRef{Value: s}) {
+			maps.Copy(properties, part.Value.Properties)
+		}
+		if len(properties) == 0 {
 			return nil
 		}
 		p := place{object: v, takes: make(map[string]bool)}
-		for name, member := range s.Properties {
+		for name, member := range properties {
 			p.takes[name] = true
 			if inner, ok := v[name]; ok {
 				all = append(all, places(inner, member.Value)...)
@@ -148,7 +152,7 @@ func bodySchema(t *testing.T, doc *openapi3.T, rt listed) *openapi3.Schema {
 
 // replaced fills in a template of the description, which has longer names.
 func replaced(template string) string {
-	for from, to := range map[string]string{"{project_id}": project, "{queue_id}": queueID, "{group_id}": groupID, "{key}": "k"} {
+	for from, to := range map[string]string{"{project_id}": project, "{queue_id}": queueID, "{group_id}": groupID, "{key}": "k", "{access_key_id}": keyID} {
 		template = strings.ReplaceAll(template, from, to)
 	}
 	return template

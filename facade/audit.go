@@ -66,7 +66,7 @@ func (a *API) record(c *call, trail tenancy.ProjectID, status int, code string) 
 
 // trail is where the call is recorded.
 func (c *call) trail() tenancy.ProjectID {
-	if c.route.needs == tenancy.Operate {
+	if c.route.needs == tenancy.Operate || c.project.ID == "" {
 		return audit.Service
 	}
 	return c.project.ID
@@ -89,6 +89,8 @@ func (a *API) tally(ev *event, status int) {
 		return // there is no such URL
 	case status < 300 && ev.uses && ev.member:
 		a.o.Audit.Note(ev.project, audit.Use, c)
+	case status < 300 && ev.uses: // a token for no project
+		a.o.Audit.Note(audit.Service, audit.Use, c)
 	case status == http.StatusUnauthorized || status == http.StatusTooManyRequests,
 		status >= 400 && status < 500 && status != statusGone && ev.known:
 		c.Source, c.Code = sourceText(ev), ev.code

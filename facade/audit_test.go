@@ -31,6 +31,8 @@ func operators(id string) map[string]string {
 // change something, one count of those that move messages, and none of the others.
 func TestEveryChangeIsRecordedOnce(t *testing.T) {
 	f := stocked()
+	withKey(f)
+	f.revoke = func(context.Context, tenancy.Token, tenancy.Identity) error { return nil }
 	f.removeTags = func(context.Context, dms.QueueRef, []dms.TagRemoval) (int, error) { return 1, nil }
 	f.tenants = []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits()}}
 	s := serve(t, f, nil)
@@ -45,7 +47,7 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 			body = operators(project)[rt.method+" "+rt.path(project)]
 		}
 		f.recorded()
-		got := s.do(rt.method, rt.path(project), body, "X-Auth-Token", token, "X-Request-Id", "request-0001")
+		got := s.do(rt.method, rt.path(project), body, "X-Auth-Token", token, "X-Request-Id", "request-0001", "X-Subject-Token", "viewer")
 		if got.status >= 300 {
 			t.Errorf("%s %s: %d %s", rt.method, rt.pattern, got.status, got.body)
 			continue
@@ -56,7 +58,7 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 		case rt.needs == "produce" || rt.needs == "consume":
 			want, kind = 1, audit.Use
 			uses++
-		case (rt.needs == "manage" || rt.needs == "operate") && rt.method != "GET":
+		case (rt.needs == "manage" || rt.needs == "operate" || rt.needs == "caller") && rt.method != "GET":
 			want, kind = 1, audit.Change
 			changes++
 		}
@@ -80,12 +82,15 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 				r.record.Actor != (audit.Actor{Issuer: "https://idp.test", Subject: "alice"}) || r.record.Time.IsZero() {
 				t.Errorf("%s %s: record %+v", rt.method, rt.pattern, r.record)
 			}
+			if strings.Contains(rt.pattern, "/access-keys") && r.record.Object.AccessKey != keyID {
+				t.Errorf("%s %s: the record is about %+v", rt.method, rt.pattern, r.record.Object)
+			}
 			if strings.Contains(rt.pattern, "{queue}") && r.record.Object.Queue != queueID {
 				t.Errorf("%s %s: the record is about %+v", rt.method, rt.pattern, r.record.Object)
 			}
 		}
 	}
-	if changes < 20 || uses < 15 {
+	if changes < 33 || uses < 15 {
 		t.Errorf("only %d changes and %d uses were seen", changes, uses)
 	}
 }
@@ -105,18 +110,29 @@ func settled(t *testing.T, f *fake, want int) []recorded {
 func TestARecordTellsWhatWasMade(t *testing.T) {
 	f := stocked()
 	f.tenants = nil
+	withKey(f)
+	f.inspect = func(context.Context, string) (tenancy.Token, error) {
+		id := identity(foreign, tenancy.Viewer)
+		id.TokenID = "token-id"
+		return tenancy.Token{Identity: id}, nil
+	}
+	f.revoke = func(context.Context, tenancy.Token, tenancy.Identity) error { return nil }
 	s := serve(t, f, nil)
 	for _, row := range []struct {
 		method, path, body, token string
 		want                      audit.Record
 	}{
+		{"POST", keysPath, `{"roles":["viewer"],"description":"secret-name"}`, "manager", audit.Record{Action: "createAccessKey", Object: audit.Object{AccessKey: keyID}, Status: 201}},
+		{"POST", keysPath + "/" + keyID + "/rotate", "", "manager", audit.Record{Action: "rotateAccessKey", Object: audit.Object{AccessKey: keyID}, Status: 200}},
+		{"DELETE", tokensPath, "", "viewer", audit.Record{Action: "revokeToken", Object: audit.Object{Project: foreign, Token: "token-id"}, Status: 204}},
+		{"DELETE", tokensPath, "", "unscoped", audit.Record{Action: "revokeToken", Object: audit.Object{Project: foreign, Token: "token-id"}, Status: 204}},
 		{"POST", base + "/queues", `{"name":"secret-name"}`, "manager", audit.Record{Action: "createQueue", Object: audit.Object{Queue: queueID}, Status: 201}},
 		{"POST", queuePath + "/groups", `{"groups":[{"name":"secret-name"}]}`, "manager", audit.Record{Action: "createGroups", Object: audit.Object{Queue: queueID, Groups: []string{groupID}}, Status: 201}},
 		{"DELETE", groupPath, "", "manager", audit.Record{Action: "deleteGroup", Object: audit.Object{Queue: queueID, Groups: []string{groupID}}, Status: 204}},
 		{"POST", "/admin/v1/projects", `{"id":"` + foreign + `","name":"secret-name"}`, "operator", audit.Record{Action: "createProject", Object: audit.Object{Project: foreign}, Status: 201}},
 		{"DELETE", "/admin/v1/projects/" + foreign, "", "operator", audit.Record{Action: "deleteProject", Object: audit.Object{Project: foreign}, Status: 204}},
 	} {
-		if got := s.do(row.method, row.path, row.body, "X-Auth-Token", row.token); got.status != row.want.Status {
+		if got := s.do(row.method, row.path, row.body, "X-Auth-Token", row.token, "X-Subject-Token", "a-secret-token"); got.status != row.want.Status {
 			t.Errorf("%s %s: %d %s", row.method, row.path, got.status, got.body)
 		}
 		records := settled(t, f, 1)
@@ -124,7 +140,7 @@ func TestARecordTellsWhatWasMade(t *testing.T) {
 		if diff := cmp.Diff(row.want, records[0].record, cmpopts.IgnoreFields(audit.Record{}, "Time", "RequestID")); diff != "" || len(records) != 1 {
 			t.Errorf("%s %s: %d records (-want +got):\n%s", row.method, row.path, len(records), diff)
 		}
-		if text, err := json.Marshal(records); err != nil || strings.Contains(string(text), "secret-name") {
+		if text, err := json.Marshal(records); err != nil || strings.Contains(string(text), "secret") || strings.Contains(string(text), secret40) {
 			t.Errorf("%s %s: the record tells a name: %s", row.method, row.path, text)
 		}
 	}
@@ -247,6 +263,38 @@ func TestRefusalsGoToTheTrailOfWhomTheyConcern(t *testing.T) {
 	s.do("GET", base+"/queues", "")
 	if got := f.recorded(); len(got) != 0 {
 		t.Errorf("an unknown URL or a read is recorded: %+v", got)
+	}
+}
+
+// TestIssuedTokensAreCounted issues one by every way there is, and refuses one.
+func TestIssuedTokensAreCounted(t *testing.T) {
+	f := identityService(map[tenancy.ProjectID]tenancy.Grant{project: {Name: "shop", Roles: []tenancy.Role{tenancy.Producer}}})
+	s := serve(t, f, nil)
+	password := func(secret, scope string) string {
+		return `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"` + keyID + `","password":"` + secret + `"}}}` + scope + `}}`
+	}
+	alice := audit.Actor{Issuer: "https://idp.test", Subject: "alice"}
+	key := audit.Actor{Issuer: "access-key", Subject: keyID, KeyID: keyID}
+	for what, row := range map[string]struct {
+		path, body string
+		trail      tenancy.ProjectID
+		kind       audit.Kind
+		want       audit.Count
+	}{
+		"for a key":           {tokensPath, password(secret40, ""), project, audit.Use, audit.Count{Action: "createToken", Actor: key}},
+		"for no project":      {tokensPath, password(secret40, `,"scope":"unscoped"`), audit.Service, audit.Use, audit.Count{Action: "createToken", Actor: key}},
+		"for another project": {tokensPath, password(secret40, `,"scope":{"project":{"id":"`+foreign+`"}}`), audit.Service, audit.Refusal, audit.Count{Action: "createToken", Actor: key, Source: "127.0.0.1", Code: "DMS.10240104"}},
+		"a wrong password":    {tokensPath, password("wrong", ""), audit.Service, audit.Refusal, audit.Count{Action: "createToken", Source: "127.0.0.1", Code: "APIGW.0301"}},
+		"federated":           {federationPath, "", audit.Service, audit.Use, audit.Count{Action: "federateByPost", Actor: alice}},
+		"an ID token":         {"/v3.0/OS-AUTH/id-token/tokens", `{"auth":{"id_token":{"id":"good.id.token"}}}`, project, audit.Use, audit.Count{Action: "exchangeToken", Actor: alice}},
+	} {
+		f.recorded()
+		s.do("POST", row.path, row.body, "X-Auth-Token", "", "X-Idp-Id", "idp", "Authorization", "Bearer good.id.token")
+		row.want.Calls = 1
+		want := []recorded{{row.trail, audit.Record{Kind: row.kind, Node: "n", Counts: []audit.Count{row.want}}}}
+		if diff := cmp.Diff(want, settled(t, f, 1), cmp.AllowUnexported(recorded{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"dms/mapping/dms"
@@ -28,24 +29,30 @@ func (a *API) authorise(c *call) error {
 	if err != nil {
 		return err
 	}
-	ev := eventOf(c.ctx())
-	ev.caller, ev.known = caller, true
+	c.know(caller)
 	if !caller.Member(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("the caller is not a member of the project"))
 	}
 	if claimed := c.r.Header.Get("X-Project-Id"); claimed != "" && claimed != string(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("X-Project-Id names another project than the URL"))
 	}
+	ev := eventOf(c.ctx())
 	ev.member = true
 	if err := a.mayGoOn(c, id); err != nil {
 		return err
 	}
 	if !caller.Can(c.route.needs, id) {
-		return &dms.Error{Code: dms.AccessDenied}
+		// Whether the queue is one of theirs is seen once it is read from the URL.
+		if c.limited = caller.Limited(id); !c.limited {
+			return &dms.Error{Code: dms.AccessDenied}
+		}
 	}
 	c.project, err = a.admit(ctx, id, caller.Grants[id].Name)
 	if err != nil {
 		ev.member = false // it has no trail that could be written to
+		return err
+	}
+	if err := checkBound(c.project, caller, c.signed); err != nil {
 		return err
 	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
@@ -64,13 +71,100 @@ func (a *API) authoriseOperator(c *call) error {
 	if err != nil {
 		return err
 	}
-	ev := eventOf(c.ctx())
-	ev.caller, ev.known = caller, true
-	if !caller.Operates() {
-		return &dms.Error{Code: dms.AccessDenied}
+	c.know(caller)
+	if err := a.mayOperate(caller, c.signed); err != nil {
+		return err
 	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
 	return a.mayGoOn(c, tenancy.Control)
+}
+
+// mayOperate demands an operator of a project that admits the credential: what a stolen
+// token cannot do to its own project, it must not do to all.
+func (a *API) mayOperate(caller tenancy.Identity, signed bool) error {
+	var refused error = &dms.Error{Code: dms.AccessDenied}
+	for id := range caller.Grants {
+		if !caller.Can(tenancy.Operate, id) {
+			continue
+		}
+		p, err := a.o.Tenants.Project(id)
+		if err != nil && !errors.Is(err, tenancy.ErrNoProject) {
+			return unavailable(err)
+		}
+		err = checkBound(p, caller, signed)
+		if err == nil {
+			return nil
+		}
+		refused = err
+	}
+	return refused
+}
+
+// identify finds out who is calling, for routes of no project. What such a route changes
+// is recorded in the trail of the caller's project, if there is one.
+func (a *API) identify(c *call) error {
+	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
+	defer cancel()
+	caller, err := a.authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.know(caller)
+	if id, only := onlyProject(caller); only && c.route.changes() {
+		p, err := a.admit(ctx, id, caller.Grants[id].Name)
+		if err != nil && !noProject(err) {
+			return err
+		}
+		if err == nil {
+			ev := eventOf(c.ctx())
+			c.project, ev.project, ev.member = p, id, true
+			if err := a.mayGoOn(c, id); err != nil {
+				return err
+			}
+		}
+	}
+	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
+	return nil
+}
+
+// know notes that the credential is good, and whose it is.
+func (c *call) know(caller tenancy.Identity) {
+	ev := eventOf(c.ctx())
+	ev.caller, ev.known = caller, true
+}
+
+// onlyProject is the project of a caller who has rights in just one.
+func onlyProject(caller tenancy.Identity) (tenancy.ProjectID, bool) {
+	for id := range caller.Grants {
+		return id, len(caller.Grants) == 1
+	}
+	return "", false
+}
+
+// caller is who authorise or identify found; for a public route it may do nothing.
+func (c *call) caller() tenancy.Identity {
+	id, _ := tenancy.FromContext(c.ctx())
+	return id
+}
+
+// checkQueue refuses a caller with permissions on single queues what it was not
+// permitted on this one. A queue of which it knows nothing does not exist for it.
+func (c *call) checkQueue() error {
+	if !c.limited {
+		return nil
+	}
+	caller, project, queue := c.caller(), c.project.ID, string(c.queue.Queue)
+	switch {
+	case queue == "" && c.route.limited:
+		return nil
+	case queue == "":
+		return &dms.Error{Code: dms.AccessDenied}
+	case caller.CanOn(c.route.needs, project, queue):
+		return nil
+	case caller.CanOn(tenancy.Observe, project, queue):
+		return &dms.Error{Code: dms.AccessDenied}
+	}
+	return &dms.Error{Code: dms.QueueNotFound}
 }
 
 // admit asks for the project; one that does not exist looks like a foreign one.
@@ -85,6 +179,9 @@ func (a *API) admit(ctx context.Context, id tenancy.ProjectID, name string) (ten
 	return tenancy.Project{}, unavailable(err)
 }
 
+// noProject reports whether an error of admit says that there is no such project.
+func noProject(err error) bool { return errors.Is(err, tenancy.ErrNoProject) }
+
 // authenticate takes the first credential the request carries: a token in its own
 // header, a signature, a bearer token.
 func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, error) {
@@ -93,21 +190,27 @@ func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, erro
 		return tenancy.Identity{}, dms.Wrap(dms.TokenInvalid, errors.New("a credential header is given twice"))
 	}
 	if token := strings.TrimSpace(h.Get("X-Auth-Token")); token != "" {
-		return a.verifyToken(ctx, token)
+		return a.verifyToken(ctx, c.r, token)
 	}
 	scheme, rest, _ := strings.Cut(h.Get("Authorization"), " ")
 	switch {
 	case scheme == "SDK-HMAC-SHA256" || scheme == "V11-HMAC-SHA256":
 		return a.verifySignature(c)
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(rest) != "":
-		return a.verifyToken(ctx, strings.TrimSpace(rest))
+		return a.verifyToken(ctx, c.r, strings.TrimSpace(rest))
 	}
 	return tenancy.Identity{}, &dms.Error{Code: dms.TokenMissing}
 }
 
-func (a *API) verifyToken(ctx context.Context, token string) (tenancy.Identity, error) {
+func (a *API) verifyToken(ctx context.Context, r *http.Request, token string) (tenancy.Identity, error) {
 	id, _, err := a.o.Tokens.VerifyToken(ctx, token)
-	return id, tokenError(err)
+	if err == nil {
+		err = a.checkHolder(r, id)
+	}
+	if err != nil {
+		return tenancy.Identity{}, tokenError(err)
+	}
+	return id, nil
 }
 
 // tokenError gives a verifier's error its code. Anything but a verdict on the token
@@ -131,6 +234,7 @@ func (a *API) verifySignature(c *call) (tenancy.Identity, error) {
 	if err := c.readBody(); err != nil {
 		return tenancy.Identity{}, err
 	}
+	c.signed = true
 	id, err := a.o.Signatures.VerifySignature(c.r, c.body)
 	switch {
 	case err == nil:

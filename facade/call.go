@@ -26,6 +26,8 @@ type call struct {
 	query   url.Values
 	body    []byte
 	read    bool // the body has been read
+	signed  bool // with an access key
+	limited bool // the caller has permissions on single queues only
 }
 
 const (
@@ -43,7 +45,7 @@ const (
 func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ev := eventOf(r.Context())
-		ev.route, ev.action = rt.pattern, rt.action
+		ev.route, ev.action, ev.keystone = rt.pattern, rt.action, rt.keystone
 		ev.uses = rt.class == sends || rt.class == polls || rt.class == acks
 		if err := a.run(rt, w, r); err != nil {
 			a.writeError(w, r, err)
@@ -61,12 +63,20 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if !rt.public {
+	switch {
+	case rt.needs != 0:
 		if err := a.authorise(c); err != nil {
+			return err
+		}
+	case rt.caller:
+		if err := a.identify(c); err != nil {
 			return err
 		}
 	}
 	if err := c.target(); err != nil {
+		return err
+	}
+	if err := c.checkQueue(); err != nil {
 		return err
 	}
 	pool := a.pools[rt.class]

@@ -57,7 +57,6 @@ func TestUnknownURLsAndMethods(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{"GET", "/", 404, ""},
 		{"GET", "/v2", 404, ""},
 		{"GET", "/v3/" + project + "/queues", 404, ""},
 		{"GET", base + "/queues/", 404, ""},

@@ -94,6 +94,10 @@ func table() []published {
 
 		{dms.ProjectNotFound, 404, 10240406, service, "the project does not exist"},
 		{dms.ProjectExists, 409, 10240017, service, "the project exists already"},
+		// Numbers of our own, outside of the published ranges.
+		{dms.AccessKeyNotFound, 404, 10240601, service, "the access key does not exist"},
+		{dms.AccessKeyFixed, 403, 10240602, service, "the access key is in the configuration of the service: only its operator can change it"},
+		{dms.TooManyAccessKeys, 400, 10240603, service, "a project can have at most 100 access keys"},
 
 		{dms.NoSuchRoute, 404, 10240406, service, "there is nothing at this URL"},
 		{dms.MethodNotAllowed, 405, 10240406, service, "this URL does not take this method"},
@@ -153,8 +157,12 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	ev.code, ev.cause = row.text(), cause(err)
 	ev.gone = r.Context().Err() != nil
 	setErrorHeaders(w.Header(), row.status)
-	if isOperators(r) {
+	switch {
+	case isOperators(r):
 		writeProblem(w, row, sentence, ev.requestID)
+		return
+	case ev.keystone:
+		_ = writeJSON(w, row.status, keystoneError(row.status, sentence))
 		return
 	}
 	body := make([]byte, 0, 256)
@@ -183,6 +191,16 @@ func setErrorHeaders(h http.Header, status int) {
 			h.Set("Retry-After", retryAfter)
 		}
 	}
+}
+
+// keystoneError is the body that clients of OpenStack's identity service read.
+func keystoneError(status int, sentence string) []byte {
+	body := strconv.AppendInt([]byte(`{"error":{"code":`), int64(status), 10)
+	body = append(body, `,"message":`...)
+	body = appendString(body, sentence)
+	body = append(body, `,"title":`...)
+	body = appendString(body, http.StatusText(status))
+	return append(body, `}}`...)
 }
 
 // codeString is the code in the form of older clients: the number alone, except for

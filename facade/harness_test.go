@@ -19,6 +19,7 @@ import (
 	"dms/facade/openapitest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/accesskey"
 	"dms/tenancy/audit"
 )
 
@@ -62,6 +63,14 @@ type fake struct {
 	unread       func() error // of Page and Verify
 	idToken      func(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
 	issue        func(tenancy.Identity, time.Time) (string, time.Time, error)
+	inspect      func(context.Context, string) (tenancy.Token, error)
+	revoke       func(context.Context, tenancy.Token, tenancy.Identity) error
+	secret       func(keyID, secret, source string) (tenancy.Identity, time.Time, error)
+	listKeys     func(context.Context, tenancy.ProjectID) ([]tenancy.AccessKey, error)
+	createKey    func(context.Context, tenancy.Project, tenancy.Identity, tenancy.NewAccessKey) (tenancy.AccessKey, accesskey.Secret, error)
+	changeKey    func(context.Context, tenancy.ProjectID, string, tenancy.Identity, tenancy.KeyChange) (tenancy.AccessKey, error)
+	rotateKey    func(context.Context, tenancy.ProjectID, string, tenancy.Identity, time.Duration) (tenancy.AccessKey, accesskey.Secret, error)
+	deleteKey    func(context.Context, tenancy.ProjectID, string) error
 
 	mu      sync.Mutex
 	calls   []string
@@ -206,6 +215,18 @@ func (f *fake) VerifyToken(_ context.Context, token string) (tenancy.Identity, t
 		return identity(project, role), time.Time{}, nil
 	}
 	switch token {
+	case "limited": // to producing into and observing the one queue
+		id := identity(project)
+		id.Grants[project] = tenancy.Grant{Name: "shop", Queues: map[string][]tenancy.Permission{queueID: {tenancy.Produce}}}
+		return id, time.Time{}, nil
+	case "nameless": // its projects have no names in the token
+		id := identity(project, tenancy.Viewer)
+		id.Grants = map[tenancy.ProjectID]tenancy.Grant{project: {}, foreign: {}}
+		return id, time.Time{}, nil
+	case "unscoped":
+		id := identity(project, tenancy.Manager)
+		id.Offers, id.Grants = id.Grants, nil
+		return id, time.Time{}, nil
 	case "stranger":
 		return identity(foreign, tenancy.Manager), time.Time{}, nil
 	case "nobody":
@@ -323,7 +344,11 @@ func (f *fake) Project(id tenancy.ProjectID) (tenancy.Project, error) {
 	return tenancy.Project{}, tenancy.ErrNoProject
 }
 
-func (f *fake) Create(_ context.Context, p tenancy.Project) error {
+// fakeTenants is the fake as the list of projects: access keys have methods of the same
+// names.
+type fakeTenants struct{ *fake }
+
+func (f fakeTenants) Create(_ context.Context, p tenancy.Project) error {
 	if _, err := f.Project(p.ID); err == nil {
 		return fmt.Errorf("secret detail: %w", tenancy.ErrExists)
 	}
@@ -337,7 +362,7 @@ func (f *fake) Create(_ context.Context, p tenancy.Project) error {
 	return nil
 }
 
-func (f *fake) Change(_ context.Context, id tenancy.ProjectID, change func(tenancy.Project) (tenancy.Project, error)) (tenancy.Project, error) {
+func (f fakeTenants) Change(_ context.Context, id tenancy.ProjectID, change func(tenancy.Project) (tenancy.Project, error)) (tenancy.Project, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, p := range f.tenants {
@@ -352,11 +377,73 @@ func (f *fake) Change(_ context.Context, id tenancy.ProjectID, change func(tenan
 	return tenancy.Project{}, tenancy.ErrNoProject
 }
 
-func (f *fake) Delete(_ context.Context, id tenancy.ProjectID) error {
+func (f fakeTenants) Delete(_ context.Context, id tenancy.ProjectID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tenants = slices.DeleteFunc(f.tenants, func(p tenancy.Project) bool { return p.ID == id })
 	return nil
+}
+
+func (f *fake) InspectToken(ctx context.Context, token string) (tenancy.Token, error) {
+	if f.inspect == nil {
+		id, expires, err := f.VerifyToken(ctx, token)
+		return tenancy.Token{Identity: id, Expires: expires}, err
+	}
+	return f.inspect(ctx, token)
+}
+
+func (f *fake) RevokeToken(ctx context.Context, t tenancy.Token, by tenancy.Identity) error {
+	if err := f.note("RevokeToken"); f.revoke == nil {
+		return err
+	}
+	return f.revoke(ctx, t, by)
+}
+
+func (f *fake) VerifySecret(keyID, secret, source string) (tenancy.Identity, time.Time, error) {
+	if f.secret == nil {
+		return tenancy.Identity{}, time.Time{}, fmt.Errorf("secret detail: %w", tenancy.ErrUnauthenticated)
+	}
+	return f.secret(keyID, secret, source)
+}
+
+func (f *fake) noteKey(name string) error {
+	_ = f.note(name) // its error is about queues
+	return &dms.Error{Code: dms.AccessKeyNotFound}
+}
+
+func (f *fake) List(ctx context.Context, p tenancy.ProjectID) ([]tenancy.AccessKey, error) {
+	if err := f.noteKey("ListKeys"); f.listKeys == nil {
+		return nil, err
+	}
+	return f.listKeys(ctx, p)
+}
+
+func (f *fake) Create(ctx context.Context, p tenancy.Project, by tenancy.Identity, k tenancy.NewAccessKey) (tenancy.AccessKey, accesskey.Secret, error) {
+	if err := f.noteKey("CreateKey"); f.createKey == nil {
+		return tenancy.AccessKey{}, "", err
+	}
+	return f.createKey(ctx, p, by, k)
+}
+
+func (f *fake) Change(ctx context.Context, p tenancy.ProjectID, id string, by tenancy.Identity, c tenancy.KeyChange) (tenancy.AccessKey, error) {
+	if err := f.noteKey("ChangeKey"); f.changeKey == nil {
+		return tenancy.AccessKey{}, err
+	}
+	return f.changeKey(ctx, p, id, by, c)
+}
+
+func (f *fake) Rotate(ctx context.Context, p tenancy.ProjectID, id string, by tenancy.Identity, overlap time.Duration) (tenancy.AccessKey, accesskey.Secret, error) {
+	if err := f.noteKey("RotateKey"); f.rotateKey == nil {
+		return tenancy.AccessKey{}, "", err
+	}
+	return f.rotateKey(ctx, p, id, by, overlap)
+}
+
+func (f *fake) Delete(ctx context.Context, p tenancy.ProjectID, id string) error {
+	if err := f.noteKey("DeleteKey"); f.deleteKey == nil {
+		return err
+	}
+	return f.deleteKey(ctx, p, id)
 }
 
 func identity(p tenancy.ProjectID, roles ...tenancy.Role) tenancy.Identity {
@@ -396,7 +483,8 @@ func (b *lockedBuffer) String() string {
 func options(f *fake) facade.Options {
 	return facade.Options{
 		Queues: f, Groups: f, Messages: f, Tags: f, Projects: f, Tokens: f, Signatures: f, Exchange: f,
-		Audit: f, Trail: f, Tenants: f, ProjectLimits: tenancy.DefaultLimits(),
+		Audit: f, Trail: f, Tenants: fakeTenants{f}, ProjectLimits: tenancy.DefaultLimits(),
+		Sessions: f, AccessKeys: f,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

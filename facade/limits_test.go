@@ -3,6 +3,7 @@ package facade_test
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,6 +116,13 @@ func TestWrongCredentialsAreSlowedDownByAddress(t *testing.T) {
 	if exchange.status != 429 {
 		t.Errorf("the exchange: %d %s", exchange.status, exchange.body)
 	}
+	for method, path := range map[string]string{"POST": tokensPath, "GET": federationPath, "DELETE": tokensPath} {
+		got := s.do(method, path, "", "X-Forwarded-For", bad)
+		if got.status != 429 || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
+		}
+		keystoneError(t, got)
+	}
 	for _, address := range []string{good, "2001:db8::1", "nonsense"} {
 		if got := from(address, "manager"); got.status != 200 {
 			t.Errorf("from %s: %d %s", address, got.status, got.body)
@@ -123,6 +131,41 @@ func TestWrongCredentialsAreSlowedDownByAddress(t *testing.T) {
 	clock.advance(time.Second)
 	if got := from(bad, "manager"); got.status != 200 {
 		t.Errorf("a second later: %d %s", got.status, got.body)
+	}
+}
+
+// TestKeysAreLockedForWhoeverTriesNotForTheProxy expects verifiers to be told of the
+// client that the proxy tells of.
+func TestKeysAreLockedForWhoeverTriesNotForTheProxy(t *testing.T) {
+	f := stocked()
+	var sources []string
+	note := func(source string) {
+		sources = append(sources, limit.Peer(source).String())
+	}
+	f.secret = func(_, _, source string) (tenancy.Identity, time.Time, error) {
+		note(source)
+		return tenancy.Identity{}, time.Time{}, tenancy.ErrUnauthenticated
+	}
+	f.signature = func(r *http.Request, _ []byte) (tenancy.Identity, error) {
+		note(r.RemoteAddr)
+		return tenancy.Identity{}, tenancy.ErrUnauthenticated
+	}
+	s, _ := limited(t, f, facade.Limits{})
+	password := `{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"A","password":"wrong"}}}}}`
+	var want []string
+	for from, address := range map[string]string{"192.0.2.1": "192.0.2.1", "192.0.2.9, 2001:db8::1": "2001:db8::1", "": "127.0.0.1"} {
+		for _, got := range []answer{
+			s.do("POST", tokensPath, password, "X-Forwarded-For", from),
+			s.do("GET", base+"/queues", "", "X-Auth-Token", "", "Authorization", "SDK-HMAC-SHA256 Access=a", "X-Forwarded-For", from),
+		} {
+			if got.status != 401 {
+				t.Errorf("from %q: %d %s", from, got.status, got.body)
+			}
+			want = append(want, address)
+		}
+	}
+	if !slices.Equal(sources, want) {
+		t.Errorf("verifiers were told of %v, want %v", sources, want)
 	}
 }
 

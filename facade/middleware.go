@@ -25,6 +25,7 @@ type event struct {
 	code      string // published error code
 	cause     error  // why, for operators
 	gone      bool   // the client went away before there was an answer
+	keystone  bool   // errors are in the shape of OpenStack's identity service
 	received  int64
 
 	// For the audit trail and the limits.
@@ -60,6 +61,10 @@ func (a *API) wrap(next http.Handler) http.Handler {
 		ev := &event{requestID: requestID(r.Header.Get("X-Request-Id")), address: a.o.Proxies.Client(r)}
 		ev.source = limit.Source(ev.address)
 		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, ev))
+		// Access keys are locked for addresses, which must not be that of a proxy of all.
+		if ev.address.IsValid() && ev.address != limit.Peer(r.RemoteAddr) {
+			r.RemoteAddr = netip.AddrPortFrom(ev.address, 0).String()
+		}
 		rec := &recorder{ResponseWriter: w}
 		h := rec.Header()
 		h.Set("X-Request-Id", ev.requestID)

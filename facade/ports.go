@@ -7,6 +7,7 @@ import (
 
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/accesskey"
 	"dms/tenancy/audit"
 )
 
@@ -84,17 +85,41 @@ type Trail interface {
 	Verify(context.Context, tenancy.ProjectID) (audit.Report, error)
 }
 
-// Tokens verifies bearer tokens: those of identity providers and our own.
+// Tokens verifies bearer tokens: those of identity providers and our own. An identity
+// that is bound to a certificate is the caller's only once checkHolder has agreed.
 type Tokens interface {
 	VerifyToken(ctx context.Context, token string) (tenancy.Identity, time.Time, error)
 }
 
 // Exchange turns an identity provider's token into one of ours, bound to a project.
 type Exchange interface {
-	// VerifyIDToken checks an ID token of the named identity provider.
+	// VerifyIDToken checks an ID token of the named identity provider. Like Tokens it leaves
+	// the certificate to checkHolder.
 	VerifyIDToken(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
-	// Issue seals a token for the identity that ends no later than the given time.
+	// Issue seals a token for the identity that ends no later than the given time, and is
+	// bound to the certificate that the identity is bound to. An identity without a project
+	// but with offers gets a token for no project.
 	Issue(id tenancy.Identity, notAfter time.Time) (token string, expires time.Time, err error)
+}
+
+// Sessions are the life of tokens beside their verification.
+type Sessions interface {
+	// InspectToken is VerifyToken and tells all that the token says.
+	InspectToken(ctx context.Context, token string) (tenancy.Token, error)
+	// RevokeToken makes the token, and what it was exchanged for, worthless everywhere.
+	RevokeToken(ctx context.Context, t tenancy.Token, by tenancy.Identity) error
+	// VerifySecret checks the secret of an access key; the source is the caller's address.
+	// It returns when the key ends; the zero time means that it does not.
+	VerifySecret(keyID, secret, source string) (tenancy.Identity, time.Time, error)
+}
+
+// AccessKeys keeps the access keys of projects. Secrets are returned once.
+type AccessKeys interface {
+	List(context.Context, tenancy.ProjectID) ([]tenancy.AccessKey, error)
+	Create(ctx context.Context, p tenancy.Project, by tenancy.Identity, k tenancy.NewAccessKey) (tenancy.AccessKey, accesskey.Secret, error)
+	Change(ctx context.Context, p tenancy.ProjectID, id string, by tenancy.Identity, c tenancy.KeyChange) (tenancy.AccessKey, error)
+	Rotate(ctx context.Context, p tenancy.ProjectID, id string, by tenancy.Identity, overlap time.Duration) (tenancy.AccessKey, accesskey.Secret, error)
+	Delete(ctx context.Context, p tenancy.ProjectID, id string) error
 }
 
 // Signatures verifies requests signed with an access key.

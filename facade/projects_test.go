@@ -170,6 +170,25 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 	}
 }
 
+func TestOperatorsOfABoundProjectNeedABoundToken(t *testing.T) {
+	f := &fake{tenants: []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits(), BoundOnly: true}}}
+	f.signature = func(*http.Request, []byte) (tenancy.Identity, error) { return identity(project, tenancy.Operator), nil }
+	s := serve(t, f, nil)
+	if got := s.do("DELETE", projects+"/"+project, "", "X-Auth-Token", "operator"); got.status != 401 || got.problem() != "token_invalid" {
+		t.Errorf("with a token: %d %s", got.status, got.body)
+	}
+	if got := s.do("DELETE", projects+"/"+project, "", "X-Auth-Token", "", "Authorization", "SDK-HMAC-SHA256 Access=a"); got.status != 401 || got.problem() != "signature_bad" {
+		t.Errorf("signed: %d %s", got.status, got.body)
+	}
+	if len(f.All()) != 1 {
+		t.Error("the project is gone")
+	}
+	f.tenants[0].BoundOnly = false
+	if got := s.do("DELETE", projects+"/"+project, "", "X-Auth-Token", "operator"); got.status != 204 {
+		t.Errorf("of a project that admits all: %d %s", got.status, got.body)
+	}
+}
+
 func TestWithoutTenantsThereAreNoOperators(t *testing.T) {
 	s := serve(t, &fake{}, func(o *facade.Options, _ *http.Server) { o.Tenants = nil })
 	if got := s.do("GET", projects, "", "X-Auth-Token", "operator"); got.status != 404 || got.problem() != "no_such_route" {

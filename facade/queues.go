@@ -2,10 +2,12 @@ package facade
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"dms/facade/strictjson"
 	"dms/mapping/dms"
+	"dms/tenancy"
 )
 
 func (a *API) createQueue(c *call) error {
@@ -94,6 +96,12 @@ func (a *API) listQueues(c *call) error {
 	queues, err := a.o.Queues.Queues(c.ctx(), c.project.ID)
 	if err != nil {
 		return err
+	}
+	if c.limited {
+		caller := c.caller()
+		queues = slices.DeleteFunc(slices.Clone(queues), func(q dms.Queue) bool {
+			return !caller.CanOn(tenancy.Observe, c.project.ID, string(q.Ref.Queue))
+		})
 	}
 	list := queueList{Total: count(len(queues)), Queues: make([]queueItem, len(queues))}
 	for i, q := range queues {

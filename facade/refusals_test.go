@@ -8,9 +8,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/accesskey"
 )
 
 func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
@@ -233,11 +235,22 @@ func TestEveryRefusalOfTheServiceIsPassedOn(t *testing.T) {
 	f.projectTags = func(context.Context, tenancy.ProjectID) ([]dms.TagValues, error) { return nil, fail }
 	f.findQueues = func(context.Context, tenancy.ProjectID, dms.TagQuery) ([]dms.TaggedQueue, error) { return nil, fail }
 	f.unread = func() error { return fail }
+	f.listKeys = func(context.Context, tenancy.ProjectID) ([]tenancy.AccessKey, error) { return nil, fail }
+	f.createKey = func(context.Context, tenancy.Project, tenancy.Identity, tenancy.NewAccessKey) (tenancy.AccessKey, accesskey.Secret, error) {
+		return tenancy.AccessKey{}, "", fail
+	}
+	f.changeKey = func(context.Context, tenancy.ProjectID, string, tenancy.Identity, tenancy.KeyChange) (tenancy.AccessKey, error) {
+		return tenancy.AccessKey{}, fail
+	}
+	f.rotateKey = func(context.Context, tenancy.ProjectID, string, tenancy.Identity, time.Duration) (tenancy.AccessKey, accesskey.Secret, error) {
+		return tenancy.AccessKey{}, "", fail
+	}
+	f.deleteKey = func(context.Context, tenancy.ProjectID, string) error { return fail }
 	s := serve(t, f, nil)
 	for code, want := range codes {
 		fail = fmt.Errorf("do it: %w", dms.Wrap(code, fmt.Errorf("secret cause")))
 		for _, rt := range readRoutes(t) {
-			if rt.needs == "public" || rt.needs == "operate" || strings.HasSuffix(rt.pattern, "/tags/") {
+			if rt.needs == "public" || rt.needs == "caller" || rt.needs == "operate" || strings.HasSuffix(rt.pattern, "/tags/") {
 				continue
 			}
 			got := s.do(rt.method, rt.path(project), rt.body())
@@ -281,13 +294,13 @@ func readRoutes(t *testing.T) []listed {
 }
 
 func (l listed) path(project string) string {
-	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k").Replace(l.pattern)
+	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k", "{access_key}", keyID).Replace(l.pattern)
 }
 
 // body returns a body that the route takes.
 func (l listed) body() string {
 	if l.method != http.MethodPost {
-		return ""
+		return map[string]string{http.MethodPatch: `{}`}[l.method]
 	}
 	for suffix, body := range map[string]string{
 		"/queues":                    `{"name":"q"}`,
@@ -297,6 +310,7 @@ func (l listed) body() string {
 		"/tags":                      `{"tag":{"key":"k"}}`,
 		"/tags/action":               `{"action":"create","tags":[{"key":"k"}]}`,
 		"/resource_instances/action": `{"action":"count"}`,
+		"/access-keys":               `{"roles":["viewer"]}`,
 	} {
 		if strings.HasSuffix(l.pattern, suffix) {
 			return body

@@ -14,18 +14,24 @@ import (
 )
 
 // route is one row of the URL surface. A route must either name the permission it
-// needs or say that it is public; the API does not start otherwise.
+// needs, or say that it needs just a caller, or that it is public; the API does not start
+// otherwise.
 type route struct {
 	method  string
 	pattern string
 	needs   tenancy.Permission
 	public  bool
-	login   bool // public, and takes a credential in the body
-	class   class
-	body    int64 // largest request body in bytes
-	message bool  // one of the message operations, whose bodies have error codes of their own
-	handler func(*API, *call) error
-	action  string // name of the operation, as the description has it; set when served
+	login   bool // public, and takes a credential of its own
+	caller  bool // needs a caller, whatever the project
+	// limited routes are open to callers with permissions on single queues although the
+	// URL names no queue: the handler shows only theirs.
+	limited  bool
+	keystone bool // errors are in the shape of OpenStack's identity service
+	class    class
+	body     int64 // largest request body in bytes
+	message  bool  // one of the message operations, whose bodies have error codes of their own
+	handler  func(*API, *call) error
+	action   string // name of the operation, as the description has it; set when served
 }
 
 // Largest request bodies. A send may hold 512 KiB of compact JSON, and this much more
@@ -44,16 +50,18 @@ func versions() []string { return []string{"/v1", "/v1.0", "/v2"} }
 // routes returns every URL of the API. Patterns of projects are served below each of
 // the versions.
 func routes() []route {
-	get, post, del := http.MethodGet, http.MethodPost, http.MethodDelete
+	get, post, patch, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	const (
 		queue = "/{project}/queues/{queue}"
 		group = queue + "/groups/{group}"
 		tags  = "/{project}/queue/{queue}/tags"
+		keys  = "/{project}/access-keys"
+		key   = keys + "/{access_key}"
 	)
 	var all []route
 	for _, r := range []route{
 		{method: post, pattern: "/{project}/queues", needs: tenancy.Manage, body: manageBody, handler: (*API).createQueue},
-		{method: get, pattern: "/{project}/queues", needs: tenancy.Observe, body: noBody, handler: (*API).listQueues},
+		{method: get, pattern: "/{project}/queues", needs: tenancy.Observe, limited: true, body: noBody, handler: (*API).listQueues},
 		{method: get, pattern: queue, needs: tenancy.Observe, body: noBody, handler: (*API).showQueue},
 		{method: del, pattern: queue, needs: tenancy.Manage, body: noBody, handler: (*API).deleteQueue},
 
@@ -81,6 +89,13 @@ func routes() []route {
 		{method: get, pattern: "/{project}/audit", needs: tenancy.Manage, body: noBody, handler: (*API).listAudit},
 		{method: get, pattern: "/{project}/audit/verify", needs: tenancy.Manage, body: noBody, handler: (*API).verifyAudit},
 		{method: post, pattern: "/{project}/queue/resource_instances/action", needs: tenancy.Observe, body: manageBody, handler: (*API).findQueues},
+
+		{method: get, pattern: keys, needs: tenancy.Manage, body: noBody, handler: (*API).listAccessKeys},
+		{method: post, pattern: keys, needs: tenancy.Manage, body: manageBody, handler: (*API).createAccessKey},
+		{method: get, pattern: key, needs: tenancy.Manage, body: noBody, handler: (*API).showAccessKey},
+		{method: patch, pattern: key, needs: tenancy.Manage, body: manageBody, handler: (*API).changeAccessKey},
+		{method: del, pattern: key, needs: tenancy.Manage, body: noBody, handler: (*API).deleteAccessKey},
+		{method: post, pattern: key + "/rotate", needs: tenancy.Manage, body: noBody, handler: (*API).rotateAccessKey},
 	} {
 		for _, v := range versions() {
 			below := r
@@ -88,13 +103,27 @@ func routes() []route {
 			all = append(all, below)
 		}
 	}
+	const federation = "/v3/OS-FEDERATION/identity_providers/{idp}/protocols/{protocol}/auth"
 	return append(all,
+		route{method: get, pattern: "/", public: true, keystone: true, body: noBody, handler: (*API).listVersions},
+		route{method: get, pattern: "/v3", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
+		route{method: get, pattern: "/v3/", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
+		route{method: post, pattern: "/v3/auth/tokens", public: true, login: true, keystone: true, body: tokenBody, handler: (*API).createToken},
+		route{method: get, pattern: "/v3/auth/tokens", caller: true, keystone: true, body: noBody, handler: (*API).showToken},
+		route{method: del, pattern: "/v3/auth/tokens", caller: true, keystone: true, body: noBody, handler: (*API).revokeToken},
+		route{method: get, pattern: "/v3/auth/catalog", caller: true, keystone: true, body: noBody, handler: (*API).showCatalog},
+		route{method: get, pattern: "/v3/auth/projects", caller: true, keystone: true, body: noBody, handler: (*API).listOwnProjects},
+		route{method: get, pattern: "/v3/projects", caller: true, keystone: true, body: noBody, handler: (*API).listOwnProjects},
+		route{method: get, pattern: "/v3/auth/domains", caller: true, keystone: true, body: noBody, handler: (*API).listDomains},
+		route{method: get, pattern: "/v3/users", caller: true, keystone: true, body: noBody, handler: (*API).listUsers},
+		route{method: get, pattern: federation, public: true, login: true, keystone: true, body: noBody, handler: (*API).federate},
+		route{method: post, pattern: federation, public: true, login: true, keystone: true, body: noBody, handler: (*API).federate},
 		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, login: true, body: tokenBody, handler: (*API).exchangeToken},
 
 		route{method: get, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: noBody, handler: (*API).listProjects},
 		route{method: post, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: manageBody, handler: (*API).createProject},
 		route{method: get, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).showProject},
-		route{method: http.MethodPatch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
+		route{method: patch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
 		route{method: del, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).deleteProject},
 		route{method: get, pattern: "/admin/v1/audit", needs: tenancy.Operate, body: noBody, handler: (*API).listAudit},
 		route{method: get, pattern: "/admin/v1/audit/verify", needs: tenancy.Operate, body: noBody, handler: (*API).verifyAudit},
@@ -127,9 +156,17 @@ func (a *API) mux() (*chi.Mux, error) {
 }
 
 func (rt route) validate() error {
+	who := 0
+	for _, stated := range []bool{rt.public, rt.caller, rt.needs != 0} {
+		if stated {
+			who++
+		}
+	}
 	switch {
-	case rt.public == (rt.needs != 0):
-		return fmt.Errorf("route %s %s must either need a permission or be public", rt.method, rt.pattern)
+	case who != 1:
+		return fmt.Errorf("route %s %s must either need a permission, or a caller, or be public", rt.method, rt.pattern)
+	case rt.login && !rt.public:
+		return fmt.Errorf("route %s %s is a login that is not public", rt.method, rt.pattern)
 	case rt.body <= 0 || rt.handler == nil:
 		return fmt.Errorf("route %s %s has no body limit or no handler", rt.method, rt.pattern)
 	}

@@ -18,6 +18,9 @@ func TestRouteTable(t *testing.T) {
 			0: "public", tenancy.Observe: "observe", tenancy.Produce: "produce", tenancy.Consume: "consume", tenancy.Manage: "manage",
 			tenancy.Operate: "operate",
 		}[rt.needs]
+		if rt.caller {
+			needs = "caller"
+		}
 		fmt.Fprintf(&b, "%-6s %-68s %-8s %-6s %d\n", rt.method, rt.pattern, needs, rt.class, rt.body)
 	}
 	golden(t, "routes.golden", b.String())
@@ -37,7 +40,15 @@ func TestEveryRouteSaysWhoMayUseIt(t *testing.T) {
 	if rt.validate() == nil {
 		t.Error("a route without permission is accepted")
 	}
-	rt.needs, rt.public = tenancy.Observe, true
+	rt.caller = true
+	if err := rt.validate(); err != nil {
+		t.Error(err)
+	}
+	rt.public = true
+	if rt.validate() == nil {
+		t.Error("a public route that needs a caller is accepted")
+	}
+	rt.needs, rt.public, rt.caller = tenancy.Observe, true, false
 	if rt.validate() == nil {
 		t.Error("a public route with a permission is accepted")
 	}
@@ -52,7 +63,7 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}")
 	described := make(map[string]bool)
 	for path, item := range doc.Paths {
 		for method := range item {

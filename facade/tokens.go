@@ -2,6 +2,7 @@ package facade
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,16 +24,18 @@ type namedItem struct {
 
 type tokenUser struct {
 	namedItem
-	Domain     namedItem `json:"domain"`
-	Federation struct {
-		Groups           []namedItem `json:"groups"`
-		IdentityProvider struct {
-			ID string `json:"id"`
-		} `json:"identity_provider"`
-		Protocol struct {
-			ID string `json:"id"`
-		} `json:"protocol"`
-	} `json:"OS-FEDERATION"`
+	Domain     namedItem   `json:"domain"`
+	Federation *federation `json:"OS-FEDERATION,omitempty"`
+}
+
+type federation struct {
+	Groups           []namedItem `json:"groups"`
+	IdentityProvider struct {
+		ID string `json:"id"`
+	} `json:"identity_provider"`
+	Protocol struct {
+		ID string `json:"id"`
+	} `json:"protocol"`
 }
 
 type tokenProject struct {
@@ -42,17 +45,28 @@ type tokenProject struct {
 
 type issuedToken struct {
 	Token struct {
-		ExpiresAt string       `json:"expires_at"`
-		IssuedAt  string       `json:"issued_at"`
-		Methods   []string     `json:"methods"`
-		User      tokenUser    `json:"user"`
-		Project   tokenProject `json:"project"`
-		Roles     []namedItem  `json:"roles"`
-		Catalog   []struct{}   `json:"catalog"`
+		ExpiresAt string         `json:"expires_at"`
+		IssuedAt  string         `json:"issued_at"`
+		Methods   []string       `json:"methods"`
+		AuditIDs  []string       `json:"audit_ids,omitempty"`
+		User      tokenUser      `json:"user"`
+		Project   *tokenProject  `json:"project,omitempty"`
+		Domain    *namedItem     `json:"domain,omitempty"`
+		Roles     []namedItem    `json:"roles"`
+		Catalog   []catalogEntry `json:"catalog"`
 	} `json:"token"`
 }
 
-// exchangeToken turns an identity provider's ID token into one of ours for a project.
+// issue is a token as it is described.
+type issue struct {
+	id                 tenancy.Identity // with one grant, or with offers
+	domain             bool             // without a project, but for the domain
+	method             string
+	provider, protocol string // of a federated identity
+	issued, expires    time.Time
+}
+
+// exchangeToken turns an identity provider's ID token into one of ours.
 func (a *API) exchangeToken(c *call) error {
 	if a.o.Exchange == nil {
 		return &dms.Error{Code: dms.NoSuchRoute}
@@ -63,85 +77,68 @@ func (a *API) exchangeToken(c *call) error {
 	}
 	provider := c.r.Header.Get("X-Idp-Id")
 	caller, notAfter, err := a.o.Exchange.VerifyIDToken(c.ctx(), provider, req.idToken)
+	if err == nil {
+		err = a.checkHolder(c.r, caller)
+	}
 	if err != nil {
 		return tokenError(err)
 	}
-	ev := eventOf(c.ctx())
-	ev.caller, ev.known = caller, true
-	project, err := req.choose(caller)
-	if err != nil {
-		return err
-	}
-	ev.project = project
-	admitted, err := a.admit(c.ctx(), project, caller.Grants[project].Name)
-	if err != nil {
-		return err
-	}
-	ev.member, ev.uses = true, true
-	scoped, _ := caller.Scoped(project)
-	token, expires, err := a.o.Exchange.Issue(scoped, notAfter)
-	if err != nil {
-		return dms.Wrap(dms.Internal, err)
-	}
-	c.w.Header().Set(subjectTokenHeader, token)
-	return c.encode(http.StatusCreated, a.describeToken(scoped, admitted, provider, expires))
+	c.know(caller)
+	return a.issueToken(c, issue{id: caller, method: "mapped", provider: provider, protocol: "oidc", expires: notAfter}, req.scope)
 }
 
-// describeToken says what an issued token is for. Domains have no meaning here; the
-// issuer stands in for them because clients read the members.
-func (a *API) describeToken(id tenancy.Identity, p tenancy.Project, provider string, expires time.Time) issuedToken {
-	grant := id.Grants[p.ID]
-	name := p.Name
-	if name == "" {
-		name = grant.Name
-	}
-	domain := namedItem{ID: id.Issuer, Name: id.Issuer}
+// describe says what a token is for.
+func (a *API) describe(r *http.Request, i issue) issuedToken {
 	var t issuedToken
-	t.Token.ExpiresAt = expires.UTC().Format(tokenTime)
-	t.Token.IssuedAt = a.o.Now().UTC().Format(tokenTime)
-	t.Token.Methods = []string{"mapped"}
-	t.Token.User = tokenUser{namedItem: namedItem{ID: id.Subject, Name: id.Name}, Domain: domain}
-	t.Token.User.Federation.Groups = []namedItem{}
-	t.Token.User.Federation.IdentityProvider.ID = provider
-	t.Token.User.Federation.Protocol.ID = "oidc"
-	t.Token.Project = tokenProject{namedItem: namedItem{ID: string(p.ID), Name: name}, Domain: domain}
-	t.Token.Roles = make([]namedItem, len(grant.Roles))
-	for i, r := range grant.Roles {
-		t.Token.Roles[i] = namedItem{ID: string(r), Name: string(r)}
+	t.Token.ExpiresAt = i.expires.UTC().Format(tokenTime)
+	t.Token.IssuedAt = i.issued.UTC().Format(tokenTime)
+	t.Token.Methods = []string{i.method}
+	t.Token.User = tokenUser{namedItem: userOf(i.id), Domain: a.domain()}
+	if i.id.TokenID != "" {
+		t.Token.AuditIDs = []string{i.id.TokenID}
 	}
-	t.Token.Catalog = []struct{}{}
+	if i.id.KeyID == "" {
+		f := &federation{Groups: []namedItem{}}
+		f.IdentityProvider.ID, f.Protocol.ID = i.provider, i.protocol
+		t.Token.User.Federation = f
+	}
+	t.Token.Roles = []namedItem{}
+	var project tenancy.ProjectID
+	for id, grant := range i.id.Grants {
+		if len(i.id.Grants) > 1 {
+			break // a token of an identity provider may be for several
+		}
+		project = id
+		t.Token.Project = &tokenProject{namedItem: namedItem{ID: string(id), Name: a.projectName(id, grant)}, Domain: a.domain()}
+		for _, role := range rolesOf(grant) {
+			t.Token.Roles = append(t.Token.Roles, namedItem{ID: role, Name: role})
+		}
+	}
+	if i.domain {
+		d := a.domain()
+		t.Token.Domain = &d
+	}
+	t.Token.Catalog = a.catalog(r, project)
 	return t
+}
+
+// rolesOf names what a grant permits. Permissions on single queues are shown by a name
+// that is no role, so that nobody takes them for one.
+func rolesOf(g tenancy.Grant) []string {
+	var names []string
+	for _, r := range g.Roles {
+		names = append(names, string(r))
+	}
+	if len(g.Queues) > 0 {
+		names = append(names, "queues")
+	}
+	return slices.Clip(names)
 }
 
 // exchangeRequest is the body of a token exchange, read.
 type exchangeRequest struct {
-	idToken              string
-	projectID, projectNm string
-	domain               bool // the scope is a domain
-}
-
-// choose returns the project that the token shall be for, one of the caller's own.
-func (e exchangeRequest) choose(caller tenancy.Identity) (tenancy.ProjectID, error) {
-	var found []tenancy.ProjectID
-	for id, grant := range caller.Grants {
-		switch {
-		case e.projectID != "" && e.projectID != string(id):
-		case e.projectID == "" && e.projectNm != "" && e.projectNm != grant.Name:
-		default:
-			found = append(found, id)
-		}
-	}
-	switch {
-	case e.domain:
-		return "", dms.Errorf(dms.BadManageBody, "tokens are issued for projects: name one in auth.scope.project")
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1 && e.projectNm != "":
-		return "", dms.Errorf(dms.BadManageBody, "several projects have this name: give the ID of one in auth.scope.project")
-	case len(found) > 1:
-		return "", dms.Errorf(dms.BadManageBody, "the identity has several projects: name one in auth.scope.project")
-	}
-	return "", &dms.Error{Code: dms.ProjectMismatch}
+	idToken string
+	scope   scope
 }
 
 func parseExchange(body []byte) (exchangeRequest, error) {
@@ -155,7 +152,7 @@ func parseExchange(body []byte) (exchangeRequest, error) {
 					return err
 				})
 			}
-			return e.parseScope(r)
+			return e.scope.parse(r)
 		})
 	})
 	if err != nil {
@@ -166,37 +163,4 @@ func parseExchange(body []byte) (exchangeRequest, error) {
 		return e, dms.Errorf(dms.BadManageBody, "auth.id_token.id is missing")
 	}
 	return e, nil
-}
-
-func (e *exchangeRequest) parseScope(r *strictjson.Reader) error {
-	if null, err := r.Null(); null || err != nil {
-		return err
-	}
-	scopes := []string{"project", "domain"}
-	members := []string{"id", "name", "domain"}
-	return r.Object("auth.scope", scopes, func(i int) error {
-		if scopes[i] == "domain" {
-			e.domain = true
-			return ignoreDomain(r)
-		}
-		return r.Object("auth.scope.project", members, func(i int) (err error) {
-			switch members[i] {
-			case "id":
-				e.projectID, err = r.Text("auth.scope.project.id")
-			case "name":
-				e.projectNm, err = r.Text("auth.scope.project.name")
-			case "domain":
-				err = ignoreDomain(r)
-			}
-			return err
-		})
-	})
-}
-
-// ignoreDomain reads a domain, which says nothing here.
-func ignoreDomain(r *strictjson.Reader) error {
-	return r.Object("a domain", []string{"id", "name"}, func(int) error {
-		_, err := r.Text("a member of a domain")
-		return err
-	})
 }

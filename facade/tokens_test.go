@@ -36,7 +36,10 @@ func exchange(grants map[tenancy.ProjectID]tenancy.Grant) *fake {
 			return tenancy.Identity{Issuer: "https://idp.test", Subject: "alice", Name: "Alice", Grants: grants}, time.Unix(2_000_000_000, 5000), nil
 		},
 		issue: func(id tenancy.Identity, notAfter time.Time) (string, time.Time, error) {
-			if len(id.Grants) != 1 {
+			if len(id.Grants) == 0 && id.Offers != nil {
+				return fmt.Sprintf("token-of-none, %d offered", len(id.Offers)), notAfter, nil
+			}
+			if len(id.Grants) != 1 || id.Offers != nil {
 				return "", time.Time{}, fmt.Errorf("a token for %d projects", len(id.Grants))
 			}
 			for p := range id.Grants {
@@ -66,12 +69,18 @@ func TestIDTokensAreExchanged(t *testing.T) {
 		"by ID and name":           {two, scope(`{"project":{"id":"` + project + `","name":"any"}}`), 201, "token-of-" + project},
 		"the only one":             {one, `{"auth":{"id_token":{"id":"good.id.token"}}}`, 201, "token-of-" + project},
 		"the only one, null scope": {one, scope(`null`), 201, "token-of-" + project},
-		"which of two":             {two, scope(`{}`), 400, "DMS.10240009"},
+		"which of two":             {two, scope(`{"project":{}}`), 400, "DMS.10240009"},
+		"two, and none named":      {two, scope(`{}`), 201, "token-of-none, 2 offered"},
+		"two, and no scope":        {two, `{"auth":{"id_token":{"id":"good.id.token"}}}`, 201, "token-of-none, 2 offered"},
+		"unscoped":                 {one, scope(`"unscoped"`), 201, "token-of-none, 1 offered"},
+		"unscoped, as an object":   {one, scope(`{"unscoped":{}}`), 201, "token-of-none, 1 offered"},
+		"another word":             {one, scope(`"all"`), 400, "DMS.10240009"},
+		"two scopes":               {one, scope(`{"project":{"name":"shop"},"domain":{"name":"acme"}}`), 400, "DMS.10240009"},
 		"a name that two have":     {same, scope(`{"project":{"name":"shop"}}`), 400, "DMS.10240009"},
 		"none at all":              {nil, scope(`{}`), 401, "DMS.10240104"},
 		"not of the project":       {one, scope(`{"project":{"id":"` + foreign + `"}}`), 401, "DMS.10240104"},
 		"not of the name":          {one, scope(`{"project":{"name":"bank"}}`), 401, "DMS.10240104"},
-		"of a domain":              {one, scope(`{"domain":{"name":"acme"}}`), 400, "DMS.10240009"},
+		"of a domain":              {one, scope(`{"domain":{"name":"acme"}}`), 201, "token-of-none, 1 offered"},
 		"forged":                   {one, `{"auth":{"id_token":{"id":"forged"}}}`, 401, "DMS.10240101"},
 		"expired":                  {one, `{"auth":{"id_token":{"id":"old"}}}`, 401, "DMS.10240102"},
 		"provider does not answer": {one, `{"auth":{"id_token":{"id":"down"}}}`, 503, "DMS.10250005"},
@@ -105,7 +114,12 @@ func TestAnExchangedTokenIsDescribed(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
 		t.Fatal(err)
 	}
-	domain := map[string]any{"id": "https://idp.test", "name": "https://idp.test"}
+	domain := map[string]any{"id": "default", "name": "Default"}
+	entry := func(kind, path string) any {
+		return map[string]any{"id": kind, "type": kind, "name": kind, "endpoints": []any{map[string]any{
+			"id": kind + "-public", "interface": "public", "region": "local-1", "region_id": "local-1", "url": s.server.URL + path,
+		}}}
+	}
 	want := map[string]map[string]any{"token": {
 		"expires_at": "2033-05-18T03:33:20.000005Z",
 		"issued_at":  "2030-03-17T17:46:40.000000Z",
@@ -115,7 +129,7 @@ func TestAnExchangedTokenIsDescribed(t *testing.T) {
 		}},
 		"project": map[string]any{"id": project, "name": "shop", "domain": domain},
 		"roles":   []any{map[string]any{"id": "producer", "name": "producer"}, map[string]any{"id": "viewer", "name": "viewer"}},
-		"catalog": []any{},
+		"catalog": []any{entry("identity", "/v3"), entry("dms", "/v1.0/"+project), entry("dmsv1", "/v1.0/"+project), entry("dmsv2", "/v2/"+project)},
 	}}
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

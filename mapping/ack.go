@@ -226,7 +226,7 @@ func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, 
 }
 
 // burialFor is how long the answer to a failure waits for the dead letter it causes.
-const burialFor = time.Second
+const burialFor = 3 * time.Second
 
 // buryNow lets the log deliver the message once more, to this node, which makes it a
 // dead letter. Only a message that is still outstanding is delivered, so one that was

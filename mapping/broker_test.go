@@ -123,6 +123,42 @@ func TestADelayedMessageAppearsWhenItIsDue(t *testing.T) {
 	})
 }
 
+// Two nodes move them, side by side and many at a time.
+func TestManyMessagesThatAreDueTogetherComeOnceEach(t *testing.T) {
+	t.Parallel()
+	a, b, queue, group := twoNodes(t, dms.NewQueue{})
+	const batches = 40
+	want := make(map[string]int)
+	for i := range batches {
+		var req dms.Send
+		for j := range dms.MaxBatch {
+			body := fmt.Sprint(i, "/", j)
+			want[body] = 1
+			req.Messages = append(req.Messages, dms.Message{Payload: payload(body), Delay: 2 * time.Second})
+		}
+		if _, err := []*Broker{a, b}[i%2].Send(t.Context(), queue, req); err != nil {
+			t.Fatalf("send: %v", err)
+		}
+	}
+	got := make(map[string]int)
+	for len(got) < len(want) {
+		ds := receive(t, a, group, live(dms.MaxBatch, 20*time.Second))
+		if len(ds) == 0 {
+			t.Fatalf("%d of %d messages came", len(got), len(want))
+		}
+		for _, body := range bodies(ds) {
+			got[body]++
+		}
+		acknowledge(t, a, group, dms.Live, acks(ds), len(ds))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("how often each message came (-want +got):\n%s", d)
+	}
+	if c := counters(t, b, group); c.Produced != int64(len(want)) {
+		t.Errorf("%d messages are stored, want %d", c.Produced, len(want))
+	}
+}
+
 func TestLabelsSelectMessages(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, mode dms.Mode) {

@@ -58,17 +58,11 @@ type mover struct {
 	begun  atomic.Bool
 
 	mu    sync.Mutex
-	lanes map[string][]dueMessage // by queue; a lane that is there is being followed
-}
-
-// dueMessage is a message that is due, and when it came.
-type dueMessage struct {
-	*nats.Msg
-	came time.Time
+	lanes map[string][]*dueMessage // by queue; a lane that is there is being followed
 }
 
 func newMover(s *session) *mover {
-	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1), lanes: make(map[string][]dueMessage)}
+	return &mover{s: s, store: needed{config: delayConfig}, bell: make(chan struct{}, 1), lanes: make(map[string][]*dueMessage)}
 }
 
 // prepare makes the delay store and starts moving.
@@ -201,117 +195,6 @@ func drained(arrivals <-chan *nats.Msg) (all []*nats.Msg) {
 			all = append(all, m)
 		default:
 			return all
-		}
-	}
-}
-
-// enter puts a due message into the lane of its queue. Lanes keep the order in which
-// messages became due, and do not wait for each other: a queue whose leader is away
-// holds up nobody else's messages. The log bounds how many wait.
-func (v *mover) enter(m *nats.Msg) {
-	lane := m.Header.Get(headerSubject)
-	if queue, ok := queueOfSubject(lane); ok {
-		lane = string(queue)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	waiting, runs := v.lanes[lane]
-	v.lanes[lane] = append(waiting, dueMessage{m, time.Now()})
-	if !runs {
-		v.s.spawn(func() { v.follow(lane) })
-	}
-}
-
-// follow moves what is in a lane until it is empty.
-func (v *mover) follow(lane string) {
-	for {
-		v.mu.Lock()
-		if len(v.lanes[lane]) == 0 {
-			delete(v.lanes, lane)
-			v.mu.Unlock()
-			return
-		}
-		m := v.lanes[lane][0]
-		v.lanes[lane] = v.lanes[lane][1:]
-		v.mu.Unlock()
-		if time.Since(m.came) > moverAckWait*3/4 {
-			continue // it is about to come again, perhaps to a mover with less to do
-		}
-		if err := v.move(v.s.base, m.Msg); err != nil {
-			v.handBack(m.Msg)
-			if v.s.base.Err() == nil {
-				v.s.log.LogAttrs(v.s.base, slog.LevelWarn, "cannot move a delayed message; it is tried again", slog.Any("err", err))
-			}
-		}
-	}
-}
-
-// handBack offers what could not be moved to the other movers at once.
-func (v *mover) handBack(all ...*nats.Msg) {
-	for _, m := range all {
-		if m.Reply != "" {
-			_ = v.s.conn.Publish(m.Reply, []byte("-NAK"))
-		}
-	}
-}
-
-// move stores one due message in its queue and then acknowledges it. A queue that
-// has been deleted takes its delayed messages with it.
-func (v *mover) move(ctx context.Context, due *nats.Msg) error {
-	at, err := strconv.ParseInt(due.Header.Get(headerDue), 10, 64)
-	if err != nil {
-		return fmt.Errorf("delayed message: due time: %w", err)
-	}
-	select {
-	case <-time.After(time.Until(time.UnixMilli(at))):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	id := due.Header.Get(headerID)
-	target := due.Header.Get(headerSubject)
-	m := &nats.Msg{Subject: target, Data: due.Data, Header: nats.Header{}}
-	if err := v.deliver(ctx, m, id); err != nil {
-		return err
-	}
-	// An answer that is lost with its leader must not hold up the lane. What is not
-	// acknowledged in the end comes again and is known by its id.
-	return hold(ctx, func(ctx context.Context) error {
-		_, err := v.s.calls.ask(ctx, due.Reply, nil)
-		return err
-	})
-}
-
-// deliver stores the message, for as long as it takes, unless its queue is gone.
-func (v *mover) deliver(ctx context.Context, m *nats.Msg, id string) error {
-	queue, ok := queueOfSubject(m.Subject)
-	if !ok {
-		return fmt.Errorf("delayed message for the unknown subject %s", m.Subject)
-	}
-	m.Header.Set(jetstream.MsgIDHeader, id)
-	for pause := firstPause; ; pause = min(2*pause, longestStop) {
-		attempt, done := context.WithTimeout(ctx, attemptFor)
-		c, err := v.s.calls.start(m)
-		if err == nil {
-			var answer *nats.Msg
-			if answer, err = c.wait(attempt); err == nil {
-				err = reply(answer, nil)
-			}
-		}
-		done()
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, nats.ErrNoResponders):
-			if has(v.s.gone(ctx, queue), dms.QueueNotFound) {
-				return nil
-			}
-		case !transient(err):
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 	}
 }

@@ -121,15 +121,19 @@ const (
 // hold calls f until it succeeds, fails for good, or holdFor has passed. f must be
 // safe to repeat: what it stores carries the same id every time.
 func hold(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, holdFor)
-	defer cancel()
+	end := time.Now().Add(holdFor)
 	pause := firstPause
 	for {
-		attempt, done := context.WithTimeout(ctx, attemptFor)
+		// One context with a deadline for each attempt, and none around them: most
+		// requests need one attempt.
+		attempt, done := context.WithTimeout(ctx, min(attemptFor, time.Until(end)))
 		err := f(attempt)
 		done()
 		if err == nil || !transient(err) {
 			return err
+		}
+		if time.Until(end) <= pause {
+			return dms.Wrap(dms.Unavailable, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -19,6 +19,7 @@ type pull struct {
 	sweep  int // how far it looks for what has timed out for the last time; 0: not a sweep
 	forget func()
 	expiry *time.Timer // if the log says nothing at all
+	over   chan struct{}
 }
 
 // ask places a pull when polls wait and none is on its way. The caller holds d.mu.
@@ -27,7 +28,7 @@ func (d *dispatcher) ask() {
 		return
 	}
 	now := time.Now()
-	p := &pull{}
+	p := &pull{over: make(chan struct{})}
 	polls := 0
 	for _, w := range d.waiters {
 		if len(w.got) > 0 {
@@ -86,6 +87,7 @@ func (d *dispatcher) status(p *pull, m *nats.Msg) {
 // drop forgets the pull. The caller holds d.mu.
 func (d *dispatcher) drop(p *pull) {
 	p.forget()
+	close(p.over)
 	if p.expiry != nil {
 		p.expiry.Stop()
 	}
@@ -97,6 +99,25 @@ func (d *dispatcher) drop(p *pull) {
 	}
 	if d.sweepNext && d.pull == nil {
 		d.placeSweep(sweepDepth)
+	}
+}
+
+// shortPull is how long a pull may still last that a stopping session waits for.
+const shortPull = 500 * time.Millisecond
+
+// awaitPull waits for the end of a pull that ends shortly, or for the context's. What a
+// pull brings after it was given up waits until the log offers it again. The session is
+// stopping, so that no pull follows.
+func (d *dispatcher) awaitPull(ctx context.Context) {
+	d.mu.Lock()
+	p := d.pull
+	d.mu.Unlock()
+	if p == nil || time.Until(p.until) > shortPull {
+		return
+	}
+	select {
+	case <-p.over:
+	case <-ctx.Done():
 	}
 }
 

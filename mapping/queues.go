@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"dms/mapping/dms"
@@ -46,6 +47,7 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 		})
 		switch {
 		case err == nil:
+			s.awaitNews(ctx, config.Name, nameSubject(q.Name), true)
 			return dms.Queue{NewQueue: q, Ref: ref, Created: created}, nil
 		case code(err) != codeSubjectsOverlap:
 			return dms.Queue{}, toError(fmt.Errorf("create queue %s: %w", ref.Queue, err))
@@ -67,6 +69,25 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 
 // nameSettles is how long a queue that is being made or deleted may take to show.
 const nameSettles = 2 * time.Second
+
+// awaitNews waits until the cluster's leader has heard that a stream was made, or
+// deleted. The stream's own members answer first, and until the leader has heard it
+// tells everybody that a new stream is not there, or that a deleted one has its name.
+func (s *session) awaitNews(ctx context.Context, stream, subject string, exists bool) {
+	ctx, cancel := context.WithTimeout(ctx, nameSettles)
+	defer cancel()
+	for {
+		names, err := s.streamNames(ctx, subject)
+		if err != nil || slices.Contains(names, stream) == exists {
+			return // what cannot be asked is for the next request to meet
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // free returns the number of queues unless one has the name. One that is just being
 // made counts.
@@ -144,7 +165,8 @@ func (b *Broker) DeleteQueue(ctx context.Context, ref dms.QueueRef) error {
 		return err
 	}
 	defer release()
-	if _, _, err := s.readQueue(ctx, ref); err != nil {
+	found, _, err := s.readQueue(ctx, ref)
+	if err != nil {
 		return err
 	}
 	err = hold(ctx, func(ctx context.Context) error { return s.js.DeleteStream(ctx, streamName(ref.Queue)) })
@@ -152,6 +174,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, ref dms.QueueRef) error {
 		return toError(fmt.Errorf("delete queue %s: %w", ref.Queue, err))
 	}
 	s.drop(ref.Queue)
+	s.awaitNews(ctx, streamName(ref.Queue), nameSubject(found.Name), false)
 	// The queue is gone; what is left of it cannot be reached by anyone, since ids
 	// are never used again. Failing to remove it costs space, not correctness.
 	err = errors.Join(

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -215,13 +217,15 @@ func (s *session) close() {
 	// A session that is still being opened is waited for here.
 	s.once.Do(func() { s.err = errClosed })
 	s.mu.Lock()
-	var ended []*dispatcher
-	for ref, d := range s.dispatchers {
-		delete(s.dispatchers, ref)
-		d.end(false)
-		ended = append(ended, d)
-	}
+	ended := slices.Collect(maps.Values(s.dispatchers))
+	clear(s.dispatchers)
 	s.mu.Unlock()
+	soon, cancel := context.WithTimeout(context.WithoutCancel(s.base), drainFor)
+	defer cancel()
+	for _, d := range ended {
+		d.awaitPull(soon)
+		d.end(false)
+	}
 	if s.opened() {
 		// Deliveries that are on their way are waited for, and given back.
 		s.pulls.drain(drainFor)
@@ -252,6 +256,9 @@ func (s *session) ensure(ctx context.Context, c jetstream.StreamConfig) error {
 		_, err := s.js.CreateStream(ctx, c)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return nil // another node was faster
+		}
+		if err == nil {
+			s.awaitNews(ctx, c.Name, c.Subjects[0], true)
 		}
 		return err
 	})

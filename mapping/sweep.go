@@ -129,7 +129,7 @@ func (d *dispatcher) placeSweep(depth int) {
 	if d.ask(); d.pull != nil {
 		return // polls wait, and what they pull begins with the same messages
 	}
-	p := &pull{left: 1, sweep: depth}
+	p := &pull{left: 1, sweep: depth, over: make(chan struct{})}
 	d.place(p, sweepRequest)
 	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })
 }

@@ -35,6 +35,8 @@ type Project struct {
 	ID     ProjectID
 	Name   string // as the identity provider or the operator names it; may be empty
 	Limits Limits
+	// BoundOnly admits only callers whose credential is bound to a certificate.
+	BoundOnly bool
 }
 
 // Limits bound one project. They are enforced before anything is stored.

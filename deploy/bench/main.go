@@ -59,7 +59,7 @@ func profiled(path string, f func() error) error {
 // messages it moved in a second.
 type pair struct {
 	name      string
-	bar       float64 // the ratio that is promised
+	bar       float64 // the ratio that is promised; 0: shown for comparison
 	raw, rest func(context.Context, *service) (float64, error)
 }
 
@@ -89,7 +89,11 @@ func run(ctx context.Context, o options) error {
 			}
 		}
 		a, b := median(raw), median(rest)
-		fmt.Printf("%-16s %12.0f %12.0f %7.2f %7.2f\n", p.name, a, b, b/a, p.bar)
+		bar := "-"
+		if p.bar > 0 {
+			bar = fmt.Sprintf("%.2f", p.bar)
+		}
+		fmt.Printf("%-16s %12.0f %12.0f %7.2f %7s\n", p.name, a, b, b/a, bar)
 	}
 	if o.only == "" || o.only == "wake" {
 		if err := wake(ctx, s); err != nil {

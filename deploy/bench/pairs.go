@@ -23,6 +23,7 @@ func pairs() []pair {
 	return []pair{
 		{"send 10", 0.7, rawAsync, restSend(batch)},
 		{"send 1", 0.7, rawSync, restSend(1)},
+		{"send 1, shared", 0, rawShared, restSend(1)},
 		{"consume+ack", 1.0, rawConsume, restConsume},
 		{"fifo", 0.8, rawCursor, restFIFO},
 	}
@@ -64,7 +65,7 @@ func (s *service) remove(queue string) {
 }
 
 func rawAsync(ctx context.Context, s *service) (float64, error) {
-	return s.rawSend(ctx, func(ctx context.Context, m *nats.Msg) (int64, error) {
+	return s.rawSend(ctx, func(ctx context.Context, _ int, m *nats.Msg) (int64, error) {
 		var acks [batch]jetstream.PubAckFuture
 		for i := range acks {
 			var err error
@@ -85,15 +86,35 @@ func rawAsync(ctx context.Context, s *service) (float64, error) {
 	})
 }
 
+// rawSync is as many publishers as REST has clients, each with a connection of its own.
 func rawSync(ctx context.Context, s *service) (float64, error) {
-	return s.rawSend(ctx, func(ctx context.Context, m *nats.Msg) (int64, error) {
-		_, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data}, jetstream.WithMsgID(uuid.NewString()))
-		return 1, err
-	})
+	publishers := make([]jetstream.JetStream, connections)
+	for i := range publishers {
+		conn, err := s.cluster.ConnTCP(ctx, s.project.ID)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		if publishers[i], err = jetstream.New(conn); err != nil {
+			return 0, err
+		}
+	}
+	return s.rawSend(ctx, func(ctx context.Context, i int, m *nats.Msg) (int64, error) { return publishOne(ctx, publishers[i], m) })
+}
+
+// rawShared is the same number of publishers on one connection inside the process, which
+// costs no system calls.
+func rawShared(ctx context.Context, s *service) (float64, error) {
+	return s.rawSend(ctx, func(ctx context.Context, _ int, m *nats.Msg) (int64, error) { return publishOne(ctx, s.js, m) })
+}
+
+func publishOne(ctx context.Context, js jetstream.JetStream, m *nats.Msg) (int64, error) {
+	_, err := js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Data: m.Data}, jetstream.WithMsgID(uuid.NewString()))
+	return 1, err
 }
 
 // rawSend publishes messages like m to a queue's stream.
-func (s *service) rawSend(ctx context.Context, f func(ctx context.Context, m *nats.Msg) (int64, error)) (float64, error) {
+func (s *service) rawSend(ctx context.Context, f func(ctx context.Context, publisher int, m *nats.Msg) (int64, error)) (float64, error) {
 	queue, _, stream, err := s.queue(ctx, "NORMAL")
 	if err != nil {
 		return 0, err
@@ -101,7 +122,7 @@ func (s *service) rawSend(ctx context.Context, f func(ctx context.Context, m *na
 	defer s.remove(queue)
 	m := &nats.Msg{Subject: "q." + strings.TrimPrefix(stream, "q_") + ".~.~.~", Data: []byte(`{"body":"` + kilobyte + `"}`)}
 	return timed(ctx, s, func(ctx context.Context) (int64, error) {
-		return workers(ctx, connections, func(ctx context.Context, _ int) (int64, error) { return f(ctx, m) })
+		return workers(ctx, connections, func(ctx context.Context, i int) (int64, error) { return f(ctx, i, m) })
 	})
 }
 

@@ -70,6 +70,10 @@ const (
 	// Projects, which only operators see.
 	ProjectNotFound Code = "project_not_found"
 	ProjectExists   Code = "project_exists"
+	// Access keys.
+	AccessKeyNotFound Code = "access_key_not_found"
+	AccessKeyFixed    Code = "access_key_fixed"
+	TooManyAccessKeys Code = "too_many_access_keys"
 
 	// The service itself.
 	NoSuchRoute      Code = "no_such_route"

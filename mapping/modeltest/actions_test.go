@@ -101,13 +101,13 @@ func (w *world) put(t *rapid.T, q *refQueue, key string, ms []*refMessage) {
 	from := time.Now()
 	sent, err := b.Send(w.ctx, q.Ref, req)
 	w.note("node %d: send to %s %q: %s -> %v", i, q.Name, key, strings.Join(words, " "), err)
-	if err != nil {
+	if w.codeOf(err) != "" {
 		w.deviate("send: %v", err)
 		return
 	}
 	var ids []dms.MessageID
 	for j, s := range sent {
-		if s.Err != nil {
+		if w.codeOf(s.Err) != "" {
 			w.deviate("send message %d: %v", j, s.Err)
 			return
 		}
@@ -156,7 +156,7 @@ func (w *world) take(t *rapid.T, g *refGroup, kind dms.Kind, labels []string, ma
 	if kind == dms.Live && g.lock(labels, match) {
 		_, err := b.Receive(w.ctx, g.Ref, req)
 		w.note("node %d: consume %s with other labels %v %v -> %v", i, g, labels, match, err)
-		if got := codeOf(err); got != dms.ConsumeFailed {
+		if got := w.codeOf(err); got != dms.ConsumeFailed {
 			w.deviate("consume with other labels: %q, want %q", got, dms.ConsumeFailed)
 		}
 		return
@@ -183,7 +183,7 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 		until = time.Now()
 		bodies = bodiesOf(batch.Deliveries)
 		w.note("node %d: consume %s kind %d max %d wait %v ack_wait %v, took %v -> %v %v", i, g, req.Kind, req.Max, req.Wait, req.AckWait, until.Sub(from).Round(time.Millisecond), bodies, err)
-		if err != nil {
+		if w.codeOf(err) != "" {
 			w.deviate("consume: %v", err)
 			return nil
 		}
@@ -314,7 +314,7 @@ func (w *world) acknowledge(g *refGroup, i int, kind dms.Kind, items []item) {
 	from := time.Now()
 	n, err := w.nodes[i].Acknowledge(w.ctx, g.Ref, kind, acks)
 	w.note("node %d: ack %s kind %d [%s] took %v -> %d %v", i, g, kind, strings.Join(words, ", "), time.Since(from).Round(time.Millisecond), n, err)
-	if err := g.acknowledged(kind, items, from, time.Now(), n, codeOf(err)); err != nil {
+	if err := g.acknowledged(kind, items, from, time.Now(), n, w.codeOf(err)); err != nil {
 		w.deviate("%v", err)
 	}
 }
@@ -353,7 +353,7 @@ func (w *world) compare(i int, q *refQueue) {
 func (w *world) differs(i int, q *refQueue) string {
 	from := time.Now()
 	_, groups, err := w.nodes[i].Groups(w.ctx, q.Ref, dms.GroupView{Counters: true, DeadLetters: true})
-	if err != nil || len(groups) != len(q.groups) {
+	if w.codeOf(err) != "" || len(groups) != len(q.groups) {
 		return fmt.Sprintf("groups of %s: %d, want %d: %v", q.Name, len(groups), len(q.groups), err)
 	}
 	for j, g := range q.groups {

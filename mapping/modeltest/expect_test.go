@@ -11,7 +11,7 @@ const (
 	// delivery that just missed a poll waits this long for the next.
 	spareTime = 500 * time.Millisecond
 	// dueWithin is how late a delayed message may become visible.
-	dueWithin = 3 * time.Second
+	dueWithin = 8 * time.Second
 	// soon is how far ahead the world looks when it decides to wait for a message.
 	soon = 5 * time.Second
 )

@@ -31,11 +31,12 @@ type world struct {
 	unheard map[dms.QueueID]time.Time
 	down    int // the member that is down, or -1
 	shaky   bool
-	long    time.Duration // how long to wait for what must come
+	long    time.Duration // how long to wait for what must come; a node that stops may lose a delivery
 	serial  int
 	unsure  time.Time // until then what a member lost may still come
 	begun   time.Time
 	err     error
+	open    bool          // a call was answered by "try again"
 	done    *atomic.Int64 // operations
 
 	mu    sync.Mutex
@@ -60,7 +61,7 @@ func newWorld(tb testing.TB, t *rapid.T, w wrong, done *atomic.Int64) *world {
 		tb.Fatalf("provision: %v", err)
 	}
 	made := &world{
-		ctx: tb.Context(), tb: tb, project: p, down: -1, long: 25 * time.Second, begun: time.Now(), done: done,
+		ctx: tb.Context(), tb: tb, project: p, down: -1, long: lostFor + 13*time.Second, begun: time.Now(), done: done,
 		ref:     &reference{wrong: w, ids: make(map[dms.MessageID]bool)},
 		unheard: make(map[dms.QueueID]time.Time),
 	}
@@ -79,7 +80,7 @@ func (w *world) start(i int) {
 	w.nodes[i] = b
 	// A node that takes part has the project open, and so takes up what was left.
 	if _, err := b.Queues(w.ctx, w.project.ID); err != nil {
-		w.deviate("open the project on node %d: %v", i, err)
+		w.deviate("open the project on node %d: %s: %v", i, w.codeOf(err), err)
 	}
 }
 
@@ -95,16 +96,30 @@ func (w *world) stop(i int) {
 	w.nodes[i] = nil
 }
 
+// close ends the world with all it has stored: a long run has thousands, and every
+// stream that is left costs the members something.
 func (w *world) close() {
 	for i := range w.nodes {
 		w.stop(i)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), time.Minute)
+	defer cancel()
+	if err := cluster.Accounts().Delete(ctx, w.project.ID); err != nil {
+		w.tb.Logf("delete the project: %v", err)
+	}
 }
+
+// errUndecided ends a sequence in which a call was answered by "try again": the service
+// may say so when the machine is too busy, and what the call did is open.
+var errUndecided = errors.New("undecided")
 
 // deviate notes the first deviation.
 func (w *world) deviate(format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf(format, args...)
+		if w.open {
+			w.err = fmt.Errorf("%w: %w", errUndecided, w.err)
+		}
 		w.note("DEVIATION: %v", w.err)
 	}
 }
@@ -165,11 +180,12 @@ func pick[T any](t *rapid.T, what string, from []T) T {
 
 func (g *refGroup) String() string { return g.q.Name + "/" + g.Name }
 
-func codeOf(err error) dms.Code {
+func (w *world) codeOf(err error) dms.Code {
 	if err == nil {
 		return ""
 	}
 	if own, ok := errors.AsType[*dms.Error](err); ok {
+		w.open = w.open || own.Code == dms.Unavailable
 		return own.Code
 	}
 	return dms.Code("not an error of the service: " + err.Error())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"dms/tenancy"
@@ -27,13 +28,21 @@ func (Secret) String() string { return hidden }
 // GoString keeps the secret out of %#v.
 func (Secret) GoString() string { return hidden }
 
-// Key is one access key. It belongs to one project and acts there with its roles.
+// Key is one access key. It belongs to one project and acts there with its roles, or on
+// single queues with the permissions given for them.
 type Key struct {
 	ID          string // 1 to 64 letters, digits, "-" and "_"; not secret
 	Secret      Secret // at least 16 bytes
 	Project     tenancy.ProjectID
 	ProjectName string // may be empty
 	Roles       []tenancy.Role
+	Queues      map[string][]tenancy.Permission // in place of roles
+
+	Expires time.Time // zero means that it does not end
+	// Former is the secret before the last rotation, accepted until FormerUntil.
+	Former      Secret
+	FormerUntil time.Time
+	Generation  int // how often the key was rotated
 }
 
 // Validate reports the first thing that is wrong with the key, without its secret.
@@ -47,24 +56,41 @@ func (k Key) Validate() error {
 	if _, err := tenancy.ParseProjectID(string(k.Project)); err != nil {
 		return fmt.Errorf("access key %s: %w", k.ID, err)
 	}
-	if len(k.Roles) == 0 {
-		return fmt.Errorf("access key %s: has no roles", k.ID)
-	}
-	for _, r := range k.Roles {
-		if _, err := tenancy.ParseRole(string(r)); err != nil {
-			return fmt.Errorf("access key %s: %w", k.ID, err)
-		}
+	if err := (tenancy.KeyScope{Roles: k.Roles, Queues: k.Queues}).Validate(); err != nil {
+		return fmt.Errorf("access key %s: %w", k.ID, err)
 	}
 	return nil
 }
 
-func (k Key) identity() tenancy.Identity {
-	roles := append([]tenancy.Role(nil), k.Roles...)
+// Grant is what the key permits in its project.
+func (k Key) Grant() tenancy.Grant {
+	return tenancy.Grant{Name: k.ProjectName, Roles: slices.Clone(k.Roles), Queues: k.Queues}
+}
+
+// Until is when the secret of the generation ends: zero means that it does not, and a
+// false ok that it has ended. Anything that was obtained with the secret ends then, too.
+func (k Key) Until(generation int, now time.Time) (until time.Time, ok bool) {
+	until = k.Expires
+	switch generation {
+	case k.Generation:
+	case k.Generation - 1:
+		if k.FormerUntil.IsZero() {
+			return time.Time{}, false
+		}
+		if until.IsZero() || k.FormerUntil.Before(until) {
+			until = k.FormerUntil
+		}
+	default:
+		return time.Time{}, false
+	}
+	return until, until.IsZero() || now.Before(until)
+}
+
+// identity is the key's holder, who presented the secret of the generation.
+func (k Key) identity(generation int) tenancy.Identity {
 	return tenancy.Identity{
-		Issuer:  Issuer,
-		Subject: k.ID,
-		KeyID:   k.ID,
-		Grants:  map[tenancy.ProjectID]tenancy.Grant{k.Project: {Name: k.ProjectName, Roles: roles}},
+		Issuer: Issuer, Subject: k.ID, KeyID: k.ID, KeyGeneration: generation,
+		Grants: map[tenancy.ProjectID]tenancy.Grant{k.Project: k.Grant()},
 	}
 }
 
@@ -86,33 +112,37 @@ func isWordByte(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
-// Verifier verifies signed requests. It is safe for concurrent use.
-type Verifier struct {
-	keys map[string]Key
-	now  func() time.Time
+// Keys finds keys by their id.
+type Keys interface {
+	AccessKey(id string) (Key, bool)
 }
 
-// New makes a verifier of the keys. Every key must be valid and its id unique; no keys
-// at all is allowed and refuses every request. A nil now means time.Now.
-func New(keys []Key, now func() time.Time) (*Verifier, error) {
-	if now == nil {
-		now = time.Now
-	}
-	v := &Verifier{keys: make(map[string]Key, len(keys)), now: now}
+// Set is a fixed set of keys by id. It implements Keys.
+type Set map[string]Key
+
+// NewSet makes a set of keys, each of which must be valid and its id unique.
+func NewSet(keys []Key) (Set, error) {
+	set := make(Set, len(keys))
 	var errs []error
 	for _, k := range keys {
 		if err := k.Validate(); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if _, ok := v.keys[k.ID]; ok {
+		if _, ok := set[k.ID]; ok {
 			errs = append(errs, fmt.Errorf("access key %s: occurs twice", k.ID))
 			continue
 		}
-		v.keys[k.ID] = k
+		set[k.ID] = k
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return v, nil
+	return set, nil
+}
+
+// AccessKey implements Keys.
+func (s Set) AccessKey(id string) (Key, bool) {
+	k, ok := s[id]
+	return k, ok
 }

@@ -101,4 +101,4 @@ func (a *Accounts) Close() {
 }
 
 // answerWithin bounds one round of questions to the nodes.
-const answerWithin = 2 * time.Second
+const answerWithin = 4 * time.Second

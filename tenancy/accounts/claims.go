@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	connsPerNode = 16 // far above need: it stops a leak, not a load
+	connsPerNode = 24 // far above need: it stops a leak, not a load
 	// serviceStreams are what a project has besides its queues: control records, dead
 	// letters, delayed messages and the audit trail.
 	serviceStreams = 4

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"dms/tenancy"
@@ -52,16 +53,21 @@ func (a *Accounts) Connect(ctx context.Context, id tenancy.ProjectID) (*nats.Con
 	return nc, nil
 }
 
-// errNotYet: the account exists, but the node that was asked refuses its users. One that
-// was just made reaches the last node a moment after the majority.
+// errNotYet: the account exists, but the node that was asked refuses its users.
 var errNotYet = errors.New("the node does not know the account yet")
 
-// dial tries until the end while the account exists and the node does not know it.
+// renewAfter is how long a node may take to hear of an account. Then it is told anew.
+const renewAfter = 500 * time.Millisecond
+
+// dial tries until the end while the account exists and the node refuses its users: it
+// has not heard of the account yet, or takes it for expired (see DESIGN.md).
 func (a *Accounts) dial(ctx context.Context, id tenancy.ProjectID, options []nats.Option, end time.Time) (*nats.Conn, error) {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
+	renew := time.Now().Add(renewAfter)
 	for {
-		nc, err := a.opts.Dial(append(options, nats.Timeout(max(time.Until(end), pollEvery)))...)
+		timeout := nats.Timeout(max(time.Until(end), pollEvery))
+		nc, err := a.opts.Dial(append(slices.Clone(options), timeout)...)
 		if err == nil {
 			return nc, nil
 		}
@@ -69,12 +75,42 @@ func (a *Accounts) dial(ctx context.Context, id tenancy.ProjectID, options []nat
 		if !errors.Is(err, errNotYet) || time.Now().After(end) {
 			return nil, err
 		}
+		if now := time.Now(); now.After(renew) {
+			renew = now.Add(2 * renewAfter) // a token is new when its second is
+			if err := a.renew(ctx, id); err != nil {
+				return nil, err
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil, err
 		case <-t.C:
 		}
 	}
+}
+
+// renew gives all nodes the account as it is under a new token, so that they take it up
+// as changed.
+func (a *Accounts) renew(ctx context.Context, id tenancy.ProjectID) error {
+	k, err := a.derive(id)
+	if err != nil {
+		return err
+	}
+	have, err := a.lookup(ctx, k.public)
+	if err != nil {
+		return err
+	}
+	var newest *jwt.AccountClaims
+	for _, h := range have {
+		if h != nil && (newest == nil || h.IssuedAt > newest.IssuedAt) {
+			newest = h
+		}
+	}
+	if newest == nil {
+		return tenancy.ErrNoProject
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "a node refuses an account that exists; telling it anew", slog.String("project", string(id)))
+	return a.push(ctx, newest)
 }
 
 const (

@@ -39,7 +39,7 @@ func TestAnAbsentProjectIsNotConnected(t *testing.T) {
 func TestAProjectJustMadeIsConnectedThroughEveryNode(t *testing.T) {
 	t.Parallel()
 	var wg sync.WaitGroup
-	for range 40 {
+	for range 20 {
 		wg.Go(func() {
 			p := enginetest.NewProject()
 			if err := cluster.Accounts().Provision(t.Context(), p); err != nil {

@@ -29,8 +29,8 @@ type Actor struct {
 // ActorOf returns the actor that an identity is.
 func ActorOf(id tenancy.Identity) Actor {
 	return Actor{
-		Issuer: clip(id.Issuer), Subject: clip(id.Subject), Client: clip(id.Client),
-		KeyID: clip(id.KeyID), TokenID: clip(id.TokenID),
+		Issuer: Clip(id.Issuer), Subject: Clip(id.Subject), Client: Clip(id.Client),
+		KeyID: Clip(id.KeyID), TokenID: Clip(id.TokenID),
 	}
 }
 
@@ -44,6 +44,9 @@ type Object struct {
 	Project tenancy.ProjectID `json:"project,omitempty"` // only where it is not the project of the trail
 	Queue   string            `json:"queue,omitempty"`
 	Groups  []string          `json:"groups,omitempty"`
+	// AccessKey and Token are names, and no secrets.
+	AccessKey string `json:"access_key,omitempty"`
+	Token     string `json:"token,omitempty"`
 }
 
 // Count is how many calls of one sort there were. Empty fields stand for several values.
@@ -92,7 +95,9 @@ func (r Record) Matches(action, actor string) bool {
 // maxText bounds every text of a record that a caller or an identity provider chose.
 const maxText = 256
 
-func clip(s string) string {
+// Clip bounds a text that a caller or an identity provider chose, and makes it one that
+// can be read back as it was written.
+func Clip(s string) string {
 	if len(s) <= maxText {
 		return strings.ToValidUTF8(s, "\uFFFD")
 	}

@@ -13,16 +13,15 @@ import (
 )
 
 // readClaims reads the claims of a token whose signature is right.
-func readClaims(token *gooidc.IDToken) (object, error) {
+func readClaims(token *gooidc.IDToken) (payload []byte, o object, err error) {
 	var raw json.RawMessage
 	if err := token.Claims(&raw); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	o, err := readObject(raw)
-	if err != nil {
-		return nil, fmt.Errorf("claims: %w", err)
+	if o, err = readObject(raw); err != nil {
+		return nil, nil, fmt.Errorf("claims: %w", err)
 	}
-	return o, nil
+	return raw, o, nil
 }
 
 // isIDToken goes by the claims that only ID tokens have.
@@ -36,25 +35,17 @@ func (o object) isIDToken() bool {
 }
 
 // identity judges the claims and turns them into an identity.
-func (v *Verifier) identity(o object) (tenancy.Identity, time.Time, error) {
+func (v *Verifier) identity(payload []byte, o object) (tenancy.Identity, time.Time, error) {
 	fail := func(err error) (tenancy.Identity, time.Time, error) {
 		return tenancy.Identity{}, time.Time{}, err
 	}
-	var issuer, subject, name string
-	if err := errors.Join(o.text("iss", &issuer), o.text("sub", &subject), o.text("name", &name)); err != nil {
+	var issuer string
+	if err := o.text("iss", &issuer); err != nil {
 		return fail(err)
-	}
-	if name == "" {
-		if err := o.text("preferred_username", &name); err != nil {
-			return fail(err)
-		}
 	}
 	// go-oidc makes an exception for one issuer; here there is none.
 	if issuer != v.issuer {
 		return fail(errors.New("issuer is another"))
-	}
-	if subject == "" {
-		return fail(errors.New("no subject"))
 	}
 	audience, err := o.texts("aud")
 	if err != nil {
@@ -63,28 +54,25 @@ func (v *Verifier) identity(o object) (tenancy.Identity, time.Time, error) {
 	if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
 		return fail(errors.New("audience is another"))
 	}
-	// A token that is bound to a certificate or a key must not pass as a bearer token,
-	// and nothing here can see what it is bound to.
-	if _, ok := o["cnf"]; ok {
-		return fail(errors.New("token is bound to a key of its holder"))
-	}
-	grants, err := readGrants(o[v.claim])
-	if err != nil {
-		return fail(fmt.Errorf("claim %s: %w", v.claim, err))
-	}
-	// The times come last, so that "expired" is said of tokens only that were good.
-	expires, err := o.checkTimes(v.now())
+	certificate, err := readConfirmation(o["cnf"])
 	if err != nil {
 		return fail(err)
 	}
-	// For the audit trail: what is missing or of another type is left out.
-	client := o.told("client_id")
-	if client == "" {
-		client = o.told("azp")
+	id, err := v.mapping.Identity(payload)
+	if err != nil {
+		return fail(fmt.Errorf("claims: %w", err))
 	}
-	return tenancy.Identity{
-		Issuer: issuer, Subject: subject, Name: name, Client: client, TokenID: o.told("jti"), Grants: grants,
-	}, expires, nil
+	id.Issuer, id.Certificate = issuer, certificate
+	// For the audit trail: what is missing or of another type is left out.
+	if id.Client = o.told("client_id"); id.Client == "" {
+		id.Client = o.told("azp")
+	}
+	// The times come last, so that "expired" is said of tokens only that were good.
+	expires, err := v.checkTimes(o, v.now())
+	if err != nil {
+		return fail(err)
+	}
+	return id, expires, nil
 }
 
 // told returns a text that nothing depends on, "" unless it is a fit one.
@@ -96,9 +84,28 @@ func (o object) told(name string) string {
 	return s
 }
 
-// checkTimes holds a token to its end exactly, and to its beginning with some leeway
-// for clocks that differ.
-func (o object) checkTimes(now time.Time) (time.Time, error) {
+// readConfirmation reads what the token is bound to: a certificate (RFC 8705), or
+// nothing at all. A token that is bound to anything else, or to more, is refused: nothing
+// here can see whether the caller holds that.
+func readConfirmation(raw json.RawMessage) (tenancy.Thumbprint, error) {
+	if raw == nil {
+		return tenancy.Thumbprint{}, nil
+	}
+	fail := errors.New("token is bound to something other than a certificate")
+	var methods object
+	if raw[0] != '{' || json.Unmarshal(raw, &methods) != nil || len(methods) != 1 {
+		return tenancy.Thumbprint{}, fail
+	}
+	var text string
+	if methods.text("x5t#S256", &text) != nil || text == "" {
+		return tenancy.Thumbprint{}, fail
+	}
+	return tenancy.ParseThumbprint(text)
+}
+
+// checkTimes returns when the token will no longer be taken. Clocks may differ by the
+// skew, at the beginning and at the end.
+func (v *Verifier) checkTimes(o object, now time.Time) (time.Time, error) {
 	expires, ok, err := o.date("exp")
 	if err != nil {
 		return time.Time{}, err
@@ -114,17 +121,18 @@ func (o object) checkTimes(now time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	end := expires.Add(v.skew)
 	switch {
-	case hasIssued && issued.After(now.Add(skew)):
+	case hasIssued && issued.After(now.Add(v.skew)):
 		return time.Time{}, errors.New("iat is in the future")
-	case hasStart && start.After(now.Add(skew)):
+	case hasStart && start.After(now.Add(v.skew)):
 		return time.Time{}, errors.New("nbf is in the future")
-	case hasIssued && expires.Sub(issued) > maxLife:
-		return time.Time{}, fmt.Errorf("life of %s is longer than %s", expires.Sub(issued), maxLife)
-	case !hasIssued && expires.Sub(now) > maxLife:
-		return time.Time{}, fmt.Errorf("end is more than %s away and there is no iat", maxLife)
-	case !now.Before(expires):
+	case hasIssued && expires.Sub(issued) > v.life:
+		return time.Time{}, fmt.Errorf("life of %s is longer than %s", expires.Sub(issued), v.life)
+	case !hasIssued && expires.Sub(now) > v.life:
+		return time.Time{}, fmt.Errorf("end is more than %s away and there is no iat", v.life)
+	case !now.Before(end):
 		return time.Time{}, fmt.Errorf("%w at %s", tenancy.ErrExpired, expires.Format(time.RFC3339))
 	}
-	return expires, nil
+	return end, nil
 }

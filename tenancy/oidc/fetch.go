@@ -2,27 +2,24 @@ package oidc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"encoding/json"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
-	jose "github.com/go-jose/go-jose/v4"
 )
 
 const (
-	maxResponse = 1 << 20 // bytes of a discovery document or a key set
-	maxKeys     = 64
+	maxResponse = 1 << 20  // bytes of a discovery document or a key set
+	maxHeader   = 64 << 10 // bytes of the header of an answer
 )
 
 // fetchKeys asks the provider where its keys are, and for them.
-func fetchKeys(ctx context.Context, client *http.Client, issuer string) ([]jose.JSONWebKey, error) {
+func fetchKeys(ctx context.Context, client *http.Client, issuer string) ([]providerKey, error) {
 	provider, err := gooidc.NewProvider(gooidc.ClientContext(ctx, client), issuer)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
@@ -55,65 +52,6 @@ func fetchKeys(ctx context.Context, client *http.Client, issuer string) ([]jose.
 	return readKeys(body)
 }
 
-// readKeys reads a key set and keeps the keys that we could use: providers list others
-// as well, for encryption or for algorithms that we do not accept.
-func readKeys(body []byte) ([]jose.JSONWebKey, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("keys: there are %d, more than %d", len(set.Keys), maxKeys)
-	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if err := json.Unmarshal(raw, &key); err != nil || !usable(key) {
-			continue
-		}
-		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("keys: none of %d is usable", len(set.Keys))
-	}
-	return keys, nil
-}
-
-func usable(key jose.JSONWebKey) bool {
-	if key.Use != "" && key.Use != "sig" {
-		return false
-	}
-	switch k := key.Key.(type) {
-	case *rsa.PublicKey:
-		// A large exponent makes every verification dear.
-		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192 && k.E >= 3 && k.E <= 1<<31-1
-	case *ecdsa.PublicKey:
-		return k.Curve == elliptic.P256()
-	case ed25519.PublicKey:
-		return len(k) == ed25519.PublicKeySize
-	}
-	return false
-}
-
-// fits reports whether the key is for the algorithm: by its kind, and by what the
-// provider says it is for.
-func fits(key jose.JSONWebKey, algorithm string) bool {
-	if key.Algorithm != "" && key.Algorithm != algorithm {
-		return false
-	}
-	switch key.Key.(type) {
-	case *rsa.PublicKey:
-		return algorithm == gooidc.RS256 || algorithm == gooidc.PS256
-	case *ecdsa.PublicKey:
-		return algorithm == gooidc.ES256
-	case ed25519.PublicKey:
-		return algorithm == gooidc.EdDSA
-	}
-	return false
-}
-
 // guardedClient is the client with redirects off, an end to every request, and a bound
 // on what a provider can make us read.
 func guardedClient(base *http.Client) *http.Client {
@@ -126,19 +64,40 @@ func guardedClient(base *http.Client) *http.Client {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error {
 		return errors.New("identity provider redirects, which is not followed")
 	}
+	if client.Transport == nil {
+		client.Transport = NewTransport(nil)
+	}
 	client.Transport = bounded{client.Transport}
 	return &client
+}
+
+// NewTransport returns a transport to reach a provider by, with bounds on what a server
+// can make us read and hold. Nil roots are the system's.
+func NewTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout:    fetchTimeout,
+		ResponseHeaderTimeout:  fetchTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxConnsPerHost:        4,
+		IdleConnTimeout:        time.Minute,
+		ForceAttemptHTTP2:      true,
+	}
 }
 
 // bounded ends responses of the transport below it at maxResponse.
 type bounded struct{ transport http.RoundTripper }
 
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	transport := b.transport
-	if transport == nil {
-		transport = http.DefaultTransport
+// CloseIdleConnections is found by http.Client.
+func (b bounded) CloseIdleConnections() {
+	if c, ok := b.transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
 	}
-	resp, err := transport.RoundTrip(r)
+}
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

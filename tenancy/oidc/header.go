@@ -65,7 +65,10 @@ func readHeader(raw string) (header, error) {
 	if !slices.Contains(algorithms(), h.Algorithm) {
 		return header{}, fmt.Errorf("algorithm %.16q is not accepted", h.Algorithm)
 	}
-	h.Type = strings.TrimPrefix(strings.ToLower(h.Type), "application/")
+	h.Type = strings.ToLower(h.Type)
+	if short, ok := strings.CutPrefix(h.Type, "application/"); ok && short != "" {
+		h.Type = short
+	}
 	return h, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dms/tenancy"
+	"dms/tenancy/oidc/oidctest"
 )
 
 func ok(t *testing.T, v *Verifier, raw string) {
@@ -33,11 +34,19 @@ func refused(t *testing.T, v *Verifier, raw string, want error) {
 	}
 }
 
+func isUnavailable(err error) bool {
+	return errors.Is(err, tenancy.ErrUnavailable) && !errors.Is(err, tenancy.ErrUnauthenticated)
+}
+
+func isUnauthenticated(err error) bool {
+	return errors.Is(err, tenancy.ErrUnauthenticated) && !errors.Is(err, tenancy.ErrUnavailable)
+}
+
 // later is a good token that was made some time after noon, with the provider's EC key.
 func later(t *testing.T, p *idp, after time.Duration, kid string, key any) string {
 	t.Helper()
 	at := noon.Add(after)
-	return sign(t, jose.ES256, kid, "at+jwt", key, claimsOf(p, m{
+	return sign(t, jose.ES256, kid, "at+jwt", key, p.Claims(m{
 		"iat": at.Unix(), "nbf": at.Unix(), "exp": at.Add(time.Hour).Unix(),
 	}))
 }
@@ -47,16 +56,16 @@ func TestUnknownKeysDoNotMakeFetches(t *testing.T) {
 	v := startVerifier(t, p, c, nil)
 	ok(t, v, access(t, p, nil))
 	for i := range 1000 {
-		refused(t, v, sign(t, jose.ES256, fmt.Sprint("unknown-", i), "at+jwt", keys().otherEC, claimsOf(p, nil)), tenancy.ErrUnauthenticated)
+		refused(t, v, sign(t, jose.ES256, fmt.Sprint("unknown-", i), "at+jwt", oidctest.Keys(t).OtherEC, p.Claims(nil)), tenancy.ErrUnauthenticated)
 	}
-	if got := p.fetches.Load(); got != 1 {
+	if got := p.Fetches.Load(); got != 1 {
 		t.Errorf("1000 unknown keys in one moment: %d fetches, want the first alone", got)
 	}
-	for range 4 {
+	for i := range 4 {
 		c.advance(15 * time.Second)
-		refused(t, v, sign(t, jose.ES256, "unknown", "at+jwt", keys().otherEC, claimsOf(p, nil)), tenancy.ErrUnauthenticated)
+		refused(t, v, sign(t, jose.ES256, fmt.Sprint("unknown-again-", i), "at+jwt", oidctest.Keys(t).OtherEC, p.Claims(nil)), tenancy.ErrUnauthenticated)
 	}
-	if got := p.fetches.Load(); got != 3 {
+	if got := p.Fetches.Load(); got != 3 {
 		t.Errorf("unknown keys for a minute: %d fetches, want 3, one per 30 s", got)
 	}
 }
@@ -70,7 +79,7 @@ func TestOneFetchServesAllWhoWait(t *testing.T) {
 		wg.Go(func() { ok(t, v, raw) })
 	}
 	wg.Wait()
-	if got := p.fetches.Load(); got != 1 {
+	if got := p.Fetches.Load(); got != 1 {
 		t.Errorf("50 first tokens: %d fetches, want 1", got)
 	}
 }
@@ -78,20 +87,22 @@ func TestOneFetchServesAllWhoWait(t *testing.T) {
 func TestNewKeyIsFoundAndWithdrawnKeyForgotten(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
-	ok(t, v, later(t, p, 0, "ec", keys().ec))
-	p.set(func(p *idp) { p.keys = []jose.JSONWebKey{public("new", "ES256", keys().otherEC.Public())} })
+	ok(t, v, later(t, p, 0, "ec", oidctest.Keys(t).EC))
+	p.Set(func(p *idp) {
+		p.Keys = []jose.JSONWebKey{oidctest.Public("new", "ES256", oidctest.Keys(t).OtherEC.Public())}
+	})
 	c.advance(fetchPause)
-	ok(t, v, later(t, p, fetchPause, "new", keys().otherEC))
-	refused(t, v, later(t, p, fetchPause, "ec", keys().ec), tenancy.ErrUnauthenticated)
+	ok(t, v, later(t, p, fetchPause, "new", oidctest.Keys(t).OtherEC))
+	refused(t, v, later(t, p, fetchPause, "ec", oidctest.Keys(t).EC), tenancy.ErrUnauthenticated)
 }
 
 func TestWithdrawnKeyIsForgottenWithoutAnyNewOne(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
-	ok(t, v, later(t, p, 0, "ec", keys().ec))
-	p.set(func(p *idp) { p.keys = p.keys[:1] })
-	c.advance(staleAfter + time.Second)
-	raw := later(t, p, staleAfter, "ec", keys().ec)
+	ok(t, v, later(t, p, 0, "ec", oidctest.Keys(t).EC))
+	p.Set(func(p *idp) { p.Keys = p.Keys[:1] })
+	c.advance(refreshEvery + time.Second)
+	raw := later(t, p, refreshEvery, "ec", oidctest.Keys(t).EC)
 	// The first token after that begins the fetch but does not wait for it.
 	ok(t, v, raw)
 	waitFor(t, func() string {
@@ -105,37 +116,37 @@ func TestWithdrawnKeyIsForgottenWithoutAnyNewOne(t *testing.T) {
 func TestOutageOfTheProvider(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
-	ok(t, v, later(t, p, 0, "ec", keys().ec))
+	ok(t, v, later(t, p, 0, "ec", oidctest.Keys(t).EC))
 	down := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusBadGateway) }
-	p.set(func(p *idp) { p.discovery, p.jwks = down, down })
-	for _, after := range []time.Duration{time.Hour, 12 * time.Hour, dropAfter} {
+	p.Set(func(p *idp) { p.Discovery, p.JWKS = down, down })
+	for _, after := range []time.Duration{time.Hour, 12 * time.Hour, MinStaleKeys} {
 		c.mu.Lock()
 		c.at = noon.Add(after)
 		c.mu.Unlock()
-		ok(t, v, later(t, p, after, "ec", keys().ec))
-		refused(t, v, later(t, p, after, "unknown", keys().otherEC), tenancy.ErrUnauthenticated)
+		ok(t, v, later(t, p, after, "ec", oidctest.Keys(t).EC))
+		refused(t, v, later(t, p, after, "unknown", oidctest.Keys(t).OtherEC), tenancy.ErrUnauthenticated)
 	}
-	after := dropAfter + time.Second
+	after := MinStaleKeys + time.Second
 	c.advance(time.Second)
-	refused(t, v, later(t, p, after, "ec", keys().ec), tenancy.ErrUnavailable)
-	p.set(func(p *idp) { p.discovery, p.jwks = nil, nil })
+	refused(t, v, later(t, p, after, "ec", oidctest.Keys(t).EC), tenancy.ErrUnavailable)
+	p.Set(func(p *idp) { p.Discovery, p.JWKS = nil, nil })
 	c.advance(fetchPause)
-	ok(t, v, later(t, p, after, "ec", keys().ec))
+	ok(t, v, later(t, p, after, "ec", oidctest.Keys(t).EC))
 }
 
 func TestProviderThatComesUpLater(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
 	down := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusServiceUnavailable) }
-	p.set(func(p *idp) { p.discovery = down })
+	p.Set(func(p *idp) { p.Discovery = down })
 	raw := access(t, p, nil)
 	for range 10 {
 		refused(t, v, raw, tenancy.ErrUnavailable)
 	}
-	if got := p.discoveries.Load(); got != 1 {
+	if got := p.Discoveries.Load(); got != 1 {
 		t.Errorf("10 tokens in one moment: asked %d times, want once", got)
 	}
-	p.set(func(p *idp) { p.discovery = nil })
+	p.Set(func(p *idp) { p.Discovery = nil })
 	c.advance(firstPause)
 	ok(t, v, raw)
 }
@@ -154,8 +165,8 @@ func TestSlowProviderDoesNotHoldCallersBeyondTheirTime(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
 	release := make(chan struct{})
-	p.set(func(p *idp) {
-		p.jwks = func(_ http.ResponseWriter, r *http.Request) {
+	p.Set(func(p *idp) {
+		p.JWKS = func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-release:
 			case <-r.Context().Done():
@@ -177,8 +188,8 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	p := startIDP(t)
 	hold := make(chan struct{})
-	p.set(func(p *idp) {
-		p.discovery = func(_ http.ResponseWriter, r *http.Request) {
+	p.Set(func(p *idp) {
+		p.Discovery = func(_ http.ResponseWriter, r *http.Request) {
 			close(hold)
 			<-r.Context().Done()
 		}
@@ -199,75 +210,14 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-func TestLyingProviders(t *testing.T) {
-	elsewhere := startIDP(t)
-	document := func(change func(m)) func(p *idp) {
-		return func(p *idp) {
-			doc := m{"issuer": p.URL, "jwks_uri": p.URL + "/keys"}
-			change(doc)
-			p.discovery = func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, doc) }
-		}
-	}
-	answer := func(status int, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			w.Write([]byte(body)) //nolint:errcheck // the reader may stop early
-		}
-	}
-	redirect := func(to string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
-	}
-	set, err := jose.JSONWebKey{Key: keys().rsa.Public(), KeyID: "rsa"}.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	many := "[" + strings.Repeat(string(set)+",", maxKeys) + string(set) + "]"
-	for name, change := range map[string]func(*idp){
-		"other issuer":          document(func(d m) { d["issuer"] = elsewhere.URL }),
-		"no issuer":             document(func(d m) { delete(d, "issuer") }),
-		"no keys":               document(func(d m) { delete(d, "jwks_uri") }),
-		"keys in a file":        document(func(d m) { d["jwks_uri"] = "file:///etc/passwd" }),
-		"keys at plain http":    document(func(d m) { d["jwks_uri"] = "http://198.51.100.1/keys" }),
-		"keys as a list":        document(func(d m) { d["jwks_uri"] = []string{elsewhere.URL} }),
-		"discovery redirects":   func(p *idp) { p.discovery = redirect(elsewhere.URL + "/.well-known/openid-configuration") },
-		"keys redirect":         func(p *idp) { p.jwks = redirect(elsewhere.URL + "/keys") },
-		"discovery not found":   func(p *idp) { p.discovery = answer(404, "{}") },
-		"discovery is text":     func(p *idp) { p.discovery = answer(200, "hello") },
-		"discovery without end": func(p *idp) { p.discovery = answer(200, `{"issuer":"`+strings.Repeat("a", maxResponse)) },
-		"discovery empty":       func(p *idp) { p.discovery = answer(200, "") },
-		"keys not found":        func(p *idp) { p.jwks = answer(404, `{"keys":[`+string(set)+`]}`) },
-		"keys are text":         func(p *idp) { p.jwks = answer(200, "hello") },
-		"keys without end": func(p *idp) {
-			p.jwks = answer(200, `{"keys":[`+string(set)+`],"x":"`+strings.Repeat("a", maxResponse)+`"}`)
-		},
-		"no keys at all": func(p *idp) { p.jwks = answer(200, `{"keys":[]}`) },
-		"keys of other kinds": func(p *idp) {
-			p.jwks = answer(200, `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"rsa"},{"kty":"x"},1,null]}`)
-		},
-		"too many keys":          func(p *idp) { p.jwks = answer(200, `{"keys":`+many+`}`) },
-		"keys with an empty one": func(p *idp) { p.jwks = answer(200, `{"keys":[{}]}`) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := startIDP(t)
-			p.set(change)
-			v := startVerifier(t, p, &clock{at: noon}, nil)
-			refused(t, v, access(t, p, nil), tenancy.ErrUnavailable)
-		})
-	}
-	if got := elsewhere.fetches.Load() + elsewhere.discoveries.Load(); got != 0 {
-		t.Errorf("another host was asked %d times", got)
-	}
-}
-
 func TestKeysThatWeCannotUseDoNotSpoilTheOthers(t *testing.T) {
 	p := startIDP(t)
-	good, err := public("rsa", "RS256", keys().rsa.Public()).MarshalJSON()
+	good, err := oidctest.Public("rsa", "RS256", oidctest.Keys(t).RSA.Public()).MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.set(func(p *idp) {
-		p.jwks = func(w http.ResponseWriter, _ *http.Request) {
+	p.Set(func(p *idp) {
+		p.JWKS = func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"keys":[{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"},{"kty":"OKP","crv":"X25519","x":"AA"},%s]}`, good)
 		}
 	})
@@ -276,10 +226,10 @@ func TestKeysThatWeCannotUseDoNotSpoilTheOthers(t *testing.T) {
 
 func TestTokenWithoutKidWhenThereIsOneKey(t *testing.T) {
 	p := startIDP(t)
-	p.set(func(p *idp) { p.keys = p.keys[:1] })
+	p.Set(func(p *idp) { p.Keys = p.Keys[:1] })
 	v := startVerifier(t, p, &clock{at: noon}, nil)
-	ok(t, v, forge(t, `{"alg":"RS256"}`, toJSON(t, claimsOf(p, nil))))
-	refused(t, v, sign(t, jose.RS256, "", "", keys().otherRSA, claimsOf(p, nil)), tenancy.ErrUnauthenticated)
+	ok(t, v, oidctest.Forge(t, `{"alg":"RS256"}`, oidctest.JSON(t, p.Claims(nil))))
+	refused(t, v, sign(t, jose.RS256, "", "", oidctest.Keys(t).OtherRSA, p.Claims(nil)), tenancy.ErrUnauthenticated)
 }
 
 func TestOutageIsLoggedWithoutTheToken(t *testing.T) {
@@ -290,7 +240,7 @@ func TestOutageIsLoggedWithoutTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := forge(t, `{"alg":"RS256","kid":"canary"}`, `{"canary":true}`)
+	raw := oidctest.Forge(t, `{"alg":"RS256","kid":"canary"}`, `{"canary":true}`)
 	if _, _, err := v.Verify(t.Context(), raw); !errors.Is(err, tenancy.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dms/tenancy"
+	"dms/tenancy/oidc/oidctest"
 )
 
 func TestAcceptedAlgorithms(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
 	want := tenancy.Identity{
-		Issuer: p.URL, Subject: "alice", Name: "Alice", Client: "shop", TokenID: "1",
+		Issuer: p.URL, Subject: "alice", Name: "Alice", Client: "shop",
 		Grants: map[tenancy.ProjectID]tenancy.Grant{project1: {Name: "one", Roles: []tenancy.Role{tenancy.Manager}}},
 	}
 	for _, tt := range []struct {
@@ -25,11 +26,11 @@ func TestAcceptedAlgorithms(t *testing.T) {
 		kid       string
 		key       any
 	}{
-		{jose.RS256, "rsa", keys().rsa}, {jose.PS256, "rsa", keys().rsa}, {jose.ES256, "ec", keys().ec},
-		{jose.EdDSA, "ed", keys().ed}, {jose.RS256, "rs-only", keys().otherRSA},
+		{jose.RS256, "rsa", oidctest.Keys(t).RSA}, {jose.PS256, "rsa", oidctest.Keys(t).RSA}, {jose.ES256, "ec", oidctest.Keys(t).EC},
+		{jose.EdDSA, "ed", oidctest.Keys(t).Ed}, {jose.RS256, "rs-only", oidctest.Keys(t).OtherRSA},
 	} {
 		for _, typ := range []string{"at+jwt", "AT+JWT", "application/at+jwt", "JWT", ""} {
-			raw := sign(t, tt.algorithm, tt.kid, typ, tt.key, claimsOf(p, map[string]any{"client_id": "shop", "azp": 7}))
+			raw := sign(t, tt.algorithm, tt.kid, typ, tt.key, p.Claims(map[string]any{"client_id": "shop", "azp": 7}))
 			got, until, err := v.Verify(t.Context(), raw)
 			if err != nil {
 				t.Errorf("%s, type %q: %v", tt.algorithm, typ, err)
@@ -38,33 +39,35 @@ func TestAcceptedAlgorithms(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: identity (-want +got):\n%s", tt.algorithm, diff)
 			}
-			if !until.Equal(noon.Add(time.Hour)) {
+			if !until.Equal(noon.Add(time.Hour + DefaultSkew)) {
 				t.Errorf("%s: ends %s", tt.algorithm, until)
 			}
 		}
 	}
-	if got := p.fetches.Load(); got != 1 {
+	if got := p.Fetches.Load(); got != 1 {
 		t.Errorf("keys were fetched %d times, want once", got)
 	}
 }
 
 func TestClaimsBecomeGrants(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
-	v := startVerifier(t, p, c, func(o *Options) { o.ProjectsClaim = "https://example.com/projects" })
+	v := startVerifier(t, p, c, func(o *Options) {
+		o.Claims.Projects = `claims[?"https://example.com/projects"].orValue([])`
+	})
 	type grants = map[tenancy.ProjectID]tenancy.Grant
 	for name, tt := range map[string]struct {
 		claim string
 		want  grants
 	}{
-		"list":          {`[{"id":"` + string(project1) + `","name":"one","roles":["viewer","producer"]}, {"roles":[],"id":"` + string(project2) + `"}]`, grants{project1: {Name: "one", Roles: []tenancy.Role{tenancy.Viewer, tenancy.Producer}}, project2: {Roles: []tenancy.Role{}}}},
+		"list":          {`[{"id":"` + string(project1) + `","name":"one","roles":["viewer","producer"]}, {"roles":[],"id":"` + string(project2) + `"}]`, grants{project1: {Name: "one", Roles: []tenancy.Role{tenancy.Viewer, tenancy.Producer}}, project2: {}}},
 		"map":           {`{ "` + string(project1) + `" : [ "consumer" ] , "` + string(project2) + `":["operator"]}`, grants{project1: {Roles: []tenancy.Role{tenancy.Consumer}}, project2: {Roles: []tenancy.Role{tenancy.Operator}}}},
 		"empty list":    {`[]`, grants{}},
 		"empty map":     {`{}`, grants{}},
 		"escaped names": {`[{"\u0069d":"` + string(project1) + `","roles":["manager"]}]`, grants{project1: {Roles: []tenancy.Role{tenancy.Manager}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			claims := claimsOf(p, m{"dms_projects": "not this one"})
-			raw := forge(t, `{"alg":"RS256","kid":"rsa","typ":"at+jwt"}`, withMember(t, claims, `"https://example.com/projects": `+tt.claim))
+			claims := p.Claims(m{"dms_projects": "not this one"})
+			raw := oidctest.Forge(t, `{"alg":"RS256","kid":"rsa","typ":"at+jwt"}`, oidctest.WithMember(t, claims, `"https://example.com/projects": `+tt.claim))
 			id, _, err := v.Verify(t.Context(), raw)
 			if err != nil {
 				t.Fatal(err)
@@ -89,7 +92,8 @@ func TestTimes(t *testing.T) {
 		expires time.Duration
 	}{
 		"right before its end":     {nil, time.Hour - time.Nanosecond, nil, time.Hour},
-		"at its end":               {nil, time.Hour, tenancy.ErrExpired, 0},
+		"a little after its end":   {nil, time.Hour + DefaultSkew - time.Nanosecond, nil, time.Hour},
+		"a minute after its end":   {nil, time.Hour + DefaultSkew, tenancy.ErrExpired, 0},
 		"long after its end":       {nil, 1000 * time.Hour, tenancy.ErrExpired, 0},
 		"begins in a minute":       {nil, -time.Minute, nil, time.Hour},
 		"begins in over a minute":  {nil, -time.Minute - time.Nanosecond, tenancy.ErrUnauthenticated, 0},
@@ -119,8 +123,8 @@ func TestTimes(t *testing.T) {
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
-			if err == nil && !expires.Equal(noon.Add(tt.expires)) {
-				t.Errorf("ends %s, want %s", expires, noon.Add(tt.expires))
+			if err == nil && !expires.Equal(noon.Add(tt.expires+DefaultSkew)) {
+				t.Errorf("ends %s, want %s", expires, noon.Add(tt.expires+DefaultSkew))
 			}
 			if tt.want == tenancy.ErrExpired && errors.Is(err, tenancy.ErrUnauthenticated) {
 				t.Errorf("an expired token is also unauthenticated: %v", err)
@@ -133,9 +137,9 @@ func TestIDTokensAreForTheExchangeOnly(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	loose := startVerifier(t, p, c, nil)
 	strict := startVerifier(t, p, c, func(o *Options) { o.RequireAccessType = true })
-	idToken := sign(t, jose.ES256, "ec", "JWT", keys().ec, claimsOf(p, m{"nonce": "n", "at_hash": "h"}))
-	plain := sign(t, jose.ES256, "ec", "JWT", keys().ec, claimsOf(p, nil))
-	accessToken := sign(t, jose.ES256, "ec", "at+jwt", keys().ec, claimsOf(p, nil))
+	idToken := sign(t, jose.ES256, "ec", "JWT", oidctest.Keys(t).EC, p.Claims(m{"nonce": "n", "at_hash": "h"}))
+	plain := sign(t, jose.ES256, "ec", "JWT", oidctest.Keys(t).EC, p.Claims(nil))
+	accessToken := sign(t, jose.ES256, "ec", "at+jwt", oidctest.Keys(t).EC, p.Claims(nil))
 	for _, tt := range []struct {
 		name             string
 		v                *Verifier

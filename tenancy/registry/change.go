@@ -9,7 +9,8 @@ import (
 	"dms/tenancy"
 )
 
-// Put makes a project or changes its name and limits, and returns when they hold. If it
+// Put makes a project or changes its name and limits, and returns when they hold. The
+// switch BoundOnly is left as it is; see SetBoundOnly. If it
 // fails half-way, Put or Resume go on from there; a project that was in use stays so,
 // with its old limits. ErrFull, wrapped, means that nothing was changed.
 func (r *Registry) Put(ctx context.Context, p tenancy.Project) error {
@@ -159,6 +160,46 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 			return e, nil // another node did the same
 		}
 	}
+}
+
+// SetBoundOnly says whether the project admits only callers whose credential is bound to
+// a certificate. When it returns, it holds on this node, and on the others two seconds
+// later. The error is tenancy.ErrNoProject for a project that is not there, and
+// tenancy.ErrUnavailable for what may pass, both wrapped.
+func (r *Registry) SetBoundOnly(ctx context.Context, id tenancy.ProjectID, only bool) error {
+	if err := r.setBoundOnly(ctx, id, only); err != nil {
+		return fmt.Errorf("set bound_only of project %s: %w", id, explain(err))
+	}
+	return nil
+}
+
+func (r *Registry) setBoundOnly(ctx context.Context, id tenancy.ProjectID, only bool) error {
+	if _, err := tenancy.ParseProjectID(string(id)); err != nil {
+		return tenancy.ErrNoProject
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e, err := r.read(ctx, id)
+	for err == nil {
+		if e.rec == nil || e.rec.Deleting {
+			return tenancy.ErrNoProject
+		}
+		if e.rec.BoundOnly == only {
+			return nil
+		}
+		rec := *e.rec
+		rec.BoundOnly = only
+		if _, err = r.write(ctx, id, e.revision, rec); !errors.Is(err, errConflict) {
+			break
+		}
+		e, err = r.reread(ctx, id, e.revision)
+	}
+	return err
 }
 
 // Delete removes a project with all that it holds. From the start of it nobody is

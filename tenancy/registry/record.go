@@ -11,12 +11,15 @@ import (
 // record is what the bucket holds about a project, as JSON. Fields that a later version
 // adds are passed over here, and must mean nothing to this version.
 type record struct {
-	Name     string    `json:"name,omitempty"`
-	Limits   limits    `json:"limits"`            // as wanted
-	Applied  *limits   `json:"applied,omitempty"` // as storage has them; nil before there is any
-	Layout   int       `json:"layout,omitempty"`  // tenancy.Layout when that was done
-	Deleting bool      `json:"deleting,omitempty"`
-	Created  time.Time `json:"created"`
+	Name     string  `json:"name,omitempty"`
+	Limits   limits  `json:"limits"`            // as wanted
+	Applied  *limits `json:"applied,omitempty"` // as storage has them; nil before there is any
+	Layout   int     `json:"layout,omitempty"`  // tenancy.Layout when that was done
+	Deleting bool    `json:"deleting,omitempty"`
+	// BoundOnly is the switch of tenancy.Project. A version that passes over it admits
+	// more than it should, so it is switched on when all nodes know it.
+	BoundOnly bool      `json:"bound_only,omitempty"`
+	Created   time.Time `json:"created"`
 }
 
 // limits is the stored form of tenancy.Limits.
@@ -56,12 +59,12 @@ func (e entry) fits() bool { return e.usable() && *e.rec.Applied == e.rec.Limits
 
 // project is the project as it may be used now.
 func (e entry) project(id tenancy.ProjectID) tenancy.Project {
-	return tenancy.Project{ID: id, Name: e.rec.Name, Limits: tenancy.Limits(*e.rec.Applied)}
+	return tenancy.Project{ID: id, Name: e.rec.Name, Limits: tenancy.Limits(*e.rec.Applied), BoundOnly: e.rec.BoundOnly}
 }
 
 // wanted is the project as it is to become.
 func (e entry) wanted(id tenancy.ProjectID) tenancy.Project {
-	return tenancy.Project{ID: id, Name: e.rec.Name, Limits: tenancy.Limits(e.rec.Limits)}
+	return tenancy.Project{ID: id, Name: e.rec.Name, Limits: tenancy.Limits(e.rec.Limits), BoundOnly: e.rec.BoundOnly}
 }
 
 // footprint is the most that the project may hold before and after what is still due.

@@ -2,7 +2,11 @@
 // for an identity provider's token, or for an access key. A sealed token names one
 // caller in one project and carries all that a node needs to know, so that every node
 // that holds the key can open it without asking anyone. It says nothing of how the
-// caller was verified before.
+// caller was verified before. Whether it was revoked since, or the access key behind it
+// was, is the business of keystore.
+//
+// A token is for one project, or for none: then it lists the projects that it can be
+// exchanged for, and opens nothing by itself.
 //
 // Form: "dmst1." and base64url without padding of
 //

@@ -75,9 +75,27 @@ func New(keys []Key, now func() time.Time) (*Sealer, error) {
 // Is reports whether a bearer token is a sealed one, by its prefix alone.
 func Is(token string) bool { return strings.HasPrefix(token, prefix) }
 
-// Seal makes a token for an identity that holds exactly one project. It ends at
-// notAfter or after MaxLife, whichever is first, in whole seconds, rounded down, and
-// returns that time. It is an error if that time has passed.
+// Opened is what a token says.
+type Opened struct {
+	ID       string           // random; revocations name it
+	Identity tenancy.Identity // with one grant, or with offers only
+	Issued   time.Time
+	Expires  time.Time
+}
+
+// maxOrigins bounds how often tokens can be exchanged for one another.
+const maxOrigins = 8
+
+// ErrTooOften means that the identity is of a token that was exchanged too often already.
+var ErrTooOften = errors.New("the token was exchanged too often")
+
+// ErrTooLarge means that what the identity holds does not fit into a token.
+var ErrTooLarge = errors.New("the token would be too large for a header")
+
+// Seal makes a token for an identity that holds exactly one project, or for one that
+// holds none and has offers. It ends at notAfter or after MaxLife, whichever is first,
+// in whole seconds, rounded down, and returns that time. It is an error if that time
+// has passed. The identity's own TokenID is not kept; its Origins are.
 func (s *Sealer) Seal(id tenancy.Identity, notAfter time.Time) (token string, expires time.Time, err error) {
 	now := s.now()
 	expires = now.Add(MaxLife)
@@ -99,26 +117,26 @@ func (s *Sealer) Seal(id tenancy.Identity, notAfter time.Time) (token string, ex
 	box = s.aeads[s.newest].Seal(box, box[1:], plain, associated(s.newest))
 	token = prefix + base64.RawURLEncoding.EncodeToString(box)
 	if len(token) > maxToken {
-		return "", time.Time{}, fmt.Errorf("seal token: it would have %d bytes, more than %d", len(token), maxToken)
+		return "", time.Time{}, fmt.Errorf("seal token: %w: it would have %d bytes, more than %d", ErrTooLarge, len(token), maxToken)
 	}
 	return token, expires, nil
 }
 
-// Open returns the identity and the end of a sealed token. A token that has ended gives
+// Open returns what a sealed token says. A token that has ended gives
 // tenancy.ErrExpired, anything else that is wrong tenancy.ErrUnauthenticated, wrapped.
-func (s *Sealer) Open(token string) (tenancy.Identity, time.Time, error) {
+func (s *Sealer) Open(token string) (Opened, error) {
 	plain, err := s.unseal(token)
 	if err != nil {
-		return tenancy.Identity{}, time.Time{}, fmt.Errorf("%w: %w", tenancy.ErrUnauthenticated, err)
+		return Opened{}, fmt.Errorf("%w: %w", tenancy.ErrUnauthenticated, err)
 	}
-	id, expires, err := decode(plain)
+	o, err := decode(plain)
 	if err != nil {
-		return tenancy.Identity{}, time.Time{}, fmt.Errorf("%w: %w", tenancy.ErrUnauthenticated, err)
+		return Opened{}, fmt.Errorf("%w: %w", tenancy.ErrUnauthenticated, err)
 	}
-	if !s.now().Before(expires) {
-		return tenancy.Identity{}, time.Time{}, fmt.Errorf("token: %w at %s", tenancy.ErrExpired, expires.Format(time.RFC3339))
+	if !s.now().Before(o.Expires) {
+		return Opened{}, fmt.Errorf("token: %w at %s", tenancy.ErrExpired, o.Expires.Format(time.RFC3339))
 	}
-	return id, expires, nil
+	return o, nil
 }
 
 func (s *Sealer) unseal(token string) ([]byte, error) {

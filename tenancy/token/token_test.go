@@ -56,12 +56,12 @@ func seal(t testing.TB, s *Sealer, notAfter time.Time) string {
 // mustRefuse fails the test unless the token is refused as unauthenticated.
 func mustRefuse(t *testing.T, s *Sealer, token string) {
 	t.Helper()
-	id, expires, err := s.Open(token)
+	o, err := s.Open(token)
 	if !errors.Is(err, tenancy.ErrUnauthenticated) {
 		t.Errorf("got %v, want ErrUnauthenticated: %.100s", err, token)
 	}
-	if !cmp.Equal(id, tenancy.Identity{}) || !expires.IsZero() {
-		t.Errorf("a refused token has the identity %+v until %s", id, expires)
+	if !cmp.Equal(o, Opened{}) {
+		t.Errorf("a refused token says %+v", o)
 	}
 }
 
@@ -74,19 +74,90 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	if !expires.Equal(noon.Add(time.Hour)) {
 		t.Errorf("sealed until %s, want an hour", expires)
 	}
-	id, until, err := s.Open(token)
+	o, err := s.Open(token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.TokenID == "" {
-		t.Error("the token has no name")
+	if len(o.ID) != 36 {
+		t.Errorf("the token's id is %q, want a UUID", o.ID)
 	}
-	id.TokenID = ""
-	if diff := cmp.Diff(caller(), id); diff != "" {
+	want := Opened{ID: o.ID, Identity: caller(), Issued: noon, Expires: expires}
+	if diff := cmp.Diff(want, o); diff != "" {
+		t.Errorf("token (-want +got):\n%s", diff)
+	}
+}
+
+func TestTokensForNoProjectAndForQueuesKeepWhatTheySay(t *testing.T) {
+	s := sealer(t, noon, key(1))
+	other := tenancy.ProjectID(strings.Repeat("0", 32))
+	base := tenancy.Identity{Issuer: "i", Subject: "s", KeyID: "AK1", KeyGeneration: 3, Origins: []string{"first", "second"}}
+	limited := base
+	limited.Grants = map[tenancy.ProjectID]tenancy.Grant{project: {Queues: map[string][]tenancy.Permission{
+		"9bf46390-38a2-462d-b392-4d5b2d519c55": {tenancy.Produce, tenancy.Observe}}}}
+	unscoped := base
+	unscoped.Offers = map[tenancy.ProjectID]tenancy.Grant{
+		project: {Name: "demo", Roles: []tenancy.Role{tenancy.Viewer}}, other: limited.Grants[project],
+	}
+	nothing := base
+	nothing.Offers = map[tenancy.ProjectID]tenancy.Grant{}
+	for name, want := range map[string]tenancy.Identity{"limited": limited, "unscoped": unscoped, "without projects": nothing} {
+		token, _, err := s.Seal(want, noon.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.Open(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, o.Identity); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if name != "limited" && (o.Identity.Member(project) || o.Identity.Can(tenancy.Observe, project)) {
+			t.Errorf("%s: it opens a project", name)
+		}
+	}
+	many := base
+	many.Offers = make(map[tenancy.ProjectID]tenancy.Grant)
+	for i := range 500 {
+		many.Offers[tenancy.ProjectID(fmt.Sprintf("%032x", i))] = tenancy.Grant{Name: "a project"}
+	}
+	if _, _, err := s.Seal(many, noon.Add(time.Hour)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("500 projects in a token: %v, want ErrTooLarge", err)
+	}
+}
+
+func TestTokensAreNotExchangedForEver(t *testing.T) {
+	s := sealer(t, noon, key(1))
+	id := caller()
+	for len(id.Origins) < maxOrigins {
+		id.Origins = append(id.Origins, "0198c0de-0000-7000-8000-000000000001")
+		if _, _, err := s.Seal(id, noon.Add(time.Hour)); err != nil {
+			t.Fatalf("after %d exchanges: %v", len(id.Origins), err)
+		}
+	}
+	id.Origins = append(id.Origins, "one more")
+	if _, _, err := s.Seal(id, noon.Add(time.Hour)); !errors.Is(err, ErrTooOften) {
+		t.Errorf("after %d exchanges: %v", len(id.Origins), err)
+	}
+}
+
+func TestABoundTokenStaysBound(t *testing.T) {
+	s := sealer(t, noon, key(1))
+	id := caller()
+	id.Certificate = tenancy.ThumbprintOf([]byte("a certificate"))
+	token, _, err := s.Seal(id, noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Open(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(id, got.Identity); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
-	if !until.Equal(expires) {
-		t.Errorf("opened until %s, sealed until %s", until, expires)
+	if got, err := s.Open(seal(t, s, noon.Add(time.Hour))); err != nil || got.Identity.Bound() {
+		t.Errorf("a token without a certificate: got %+v, %v", got, err)
 	}
 }
 
@@ -111,8 +182,8 @@ func TestLifeIsBounded(t *testing.T) {
 		if !got.Equal(tt.want) {
 			t.Errorf("%s: ends %s, want %s", tt.name, got, tt.want)
 		}
-		if _, until, err := s.Open(token); err != nil || !until.Equal(tt.want) {
-			t.Errorf("%s: opens until %s (%v), want %s", tt.name, until, err, tt.want)
+		if o, err := s.Open(token); err != nil || !o.Expires.Equal(tt.want) {
+			t.Errorf("%s: opens until %s (%v), want %s", tt.name, o.Expires, err, tt.want)
 		}
 	}
 	for _, notAfter := range []time.Time{noon, now, noon.Add(-time.Hour), {}} {
@@ -125,16 +196,16 @@ func TestLifeIsBounded(t *testing.T) {
 func TestTokenEndsOnTheSecond(t *testing.T) {
 	token := seal(t, sealer(t, noon, key(1)), noon.Add(time.Minute))
 	end := noon.Add(time.Minute)
-	if _, _, err := sealer(t, end.Add(-time.Nanosecond), key(1)).Open(token); err != nil {
+	if _, err := sealer(t, end.Add(-time.Nanosecond), key(1)).Open(token); err != nil {
 		t.Errorf("right before its end: %v", err)
 	}
 	for _, now := range []time.Time{end, end.Add(time.Hour)} {
-		id, _, err := sealer(t, now, key(1)).Open(token)
+		o, err := sealer(t, now, key(1)).Open(token)
 		if !errors.Is(err, tenancy.ErrExpired) || errors.Is(err, tenancy.ErrUnauthenticated) {
 			t.Errorf("%s after its end: got %v, want ErrExpired alone", now.Sub(end), err)
 		}
-		if !cmp.Equal(id, tenancy.Identity{}) {
-			t.Errorf("an expired token has the identity %+v", id)
+		if !cmp.Equal(o, Opened{}) {
+			t.Errorf("an expired token says %+v", o)
 		}
 	}
 }
@@ -221,10 +292,10 @@ func TestKeysCanBeReplaced(t *testing.T) {
 	during := sealer(t, noon, key(2), key(1))
 	after := sealer(t, noon, key(2))
 	old, fresh := seal(t, before, noon.Add(time.Hour)), seal(t, during, noon.Add(time.Hour))
-	if _, _, err := during.Open(old); err != nil {
+	if _, err := during.Open(old); err != nil {
 		t.Errorf("token of the old key while both are in use: %v", err)
 	}
-	if _, _, err := after.Open(fresh); err != nil {
+	if _, err := after.Open(fresh); err != nil {
 		t.Errorf("token of the new key: %v", err)
 	}
 	mustRefuse(t, after, old)
@@ -255,14 +326,21 @@ func TestAuthenticClaimsAreStillChecked(t *testing.T) {
 	}
 	end := noon.Add(time.Hour).Unix()
 	for name, plain := range map[string]string{
-		"not JSON":     "x",
-		"empty":        "",
-		"no project":   fmt.Sprintf(`{"iss":"i","sub":"s","rol":[],"iat":%d,"exp":%d}`, noon.Unix(), end),
-		"other claims": fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d,"exp":%d,"admin":true}`, project, noon.Unix(), end),
-		"other role":   fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":["root"],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
-		"no subject":   fmt.Sprintf(`{"iss":"i","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
-		"too long":     fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), noon.Add(25*time.Hour).Unix()),
-		"no end":       fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d}`, project, noon.Unix()),
+		"not JSON":                    "x",
+		"empty":                       "",
+		"no project":                  fmt.Sprintf(`{"iss":"i","sub":"s","rol":[],"iat":%d,"exp":%d}`, noon.Unix(), end),
+		"other claims":                fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d,"exp":%d,"admin":true}`, project, noon.Unix(), end),
+		"other role":                  fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":["root"],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
+		"no subject":                  fmt.Sprintf(`{"iss":"i","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), end),
+		"unscoped, but for a project": fmt.Sprintf(`{"iss":"i","sub":"s","uns":true,"prj":%q,"iat":%d,"exp":%d}`, project, noon.Unix(), end),
+		"unscoped, but with roles":    fmt.Sprintf(`{"iss":"i","sub":"s","uns":true,"rol":["viewer"],"iat":%d,"exp":%d}`, noon.Unix(), end),
+		"offers beside a project":     fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"off":[{"p":%q,"r":[]}],"iat":%d,"exp":%d}`, project, project, noon.Unix(), end),
+		"an offer without a project":  fmt.Sprintf(`{"iss":"i","sub":"s","uns":true,"off":[{"p":"","r":[]}],"iat":%d,"exp":%d}`, noon.Unix(), end),
+		"an offer twice":              fmt.Sprintf(`{"iss":"i","sub":"s","uns":true,"off":[{"p":%q,"r":[]},{"p":%q,"r":[]}],"iat":%d,"exp":%d}`, project, project, noon.Unix(), end),
+		"a queue's other permission":  fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"que":{"q":["operate"]},"iat":%d,"exp":%d}`, project, noon.Unix(), end),
+		"too long":                    fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d,"exp":%d}`, project, noon.Unix(), noon.Add(25*time.Hour).Unix()),
+		"no end":                      fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"iat":%d}`, project, noon.Unix()),
+		"other bind":                  fmt.Sprintf(`{"iss":"i","sub":"s","prj":%q,"rol":[],"x5t":"x","iat":%d,"exp":%d}`, project, noon.Unix(), end),
 	} {
 		t.Run(name, func(t *testing.T) {
 			box := make([]byte, 1+chacha20poly1305.NonceSizeX)

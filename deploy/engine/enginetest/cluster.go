@@ -28,6 +28,7 @@ type Cluster struct {
 	trio     *engine.Trio
 	systems  [3]*nats.Conn
 	accounts [3]*accounts.Accounts
+	keys     *keys.Set
 	dir      string
 	remove   bool
 }
@@ -88,7 +89,7 @@ func open(dir string, bytes int64) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{trio: trio, dir: dir}
+	c := &Cluster{trio: trio, dir: dir, keys: set}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	if err := trio.Ready(ctx); err != nil {
@@ -149,6 +150,24 @@ func (c *Cluster) Accounts() *accounts.Accounts { return c.accounts[0] }
 
 // AccountsVia returns the accounts as the node of the member i, from 0, sees them.
 func (c *Cluster) AccountsVia(i int) *accounts.Accounts { return c.accounts[i] }
+
+// ConnTCP connects to the project's account through the first member's listener on
+// loopback, as a client in another process would. The caller closes the connection.
+func (c *Cluster) ConnTCP(ctx context.Context, id tenancy.ProjectID) (*nats.Conn, error) {
+	about, err := c.trio.Member(0).Varz()
+	if err != nil {
+		return nil, fmt.Errorf("find the listener: %w", err)
+	}
+	url := fmt.Sprintf("nats://127.0.0.1:%d", about.Port)
+	outside, err := accounts.New(accounts.Options{
+		System: c.systems[0], Signing: c.keys.OperatorSigning(), Master: c.keys.Master(), Nodes: c.trio.Size(), Node: "outside",
+		Dial: func(o ...nats.Option) (*nats.Conn, error) { return nats.Connect(url, o...) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return outside.Connect(ctx, id)
+}
 
 // Conn provisions the project with the limits of NewProject and connects to its account
 // through the first member. The connection is closed at the test's end.
