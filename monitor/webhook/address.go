@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -114,4 +115,31 @@ func parse(raw string) (*url.URL, error) {
 		return nil, ErrForbidden
 	}
 	return u, nil
+}
+
+// Check refuses early what could never be sent to: plain HTTP where none is allowed, and
+// addresses written as numbers that are forbidden. What names resolve to is checked when
+// connecting.
+func (s *Sender) Check(raw string) error {
+	u, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	plain := u.Scheme == "http"
+	if plain && !slices.ContainsFunc(s.guard.allowed, func(a Allowed) bool { return a.Plain }) {
+		return errors.New("it must be https")
+	}
+	port := uint64(443)
+	if plain {
+		port = 80
+	}
+	if p := u.Port(); p != "" {
+		if port, err = strconv.ParseUint(p, 10, 16); err != nil {
+			return ErrForbidden
+		}
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return s.guard.check(netip.AddrPortFrom(ip, uint16(port)), plain)
+	}
+	return nil
 }

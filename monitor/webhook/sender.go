@@ -33,6 +33,7 @@ type Message struct {
 
 // Sender sends notifications. It is safe for concurrent use.
 type Sender struct {
+	guard         guard
 	secure, plain *http.Client
 	now           func() time.Time
 }
@@ -60,7 +61,7 @@ func New(o Options) *Sender {
 			},
 		}
 	}
-	s := &Sender{secure: client(false), plain: client(true), now: o.Now}
+	s := &Sender{guard: g, secure: client(false), plain: client(true), now: o.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -199,6 +199,14 @@ func TestAddressesAreJudgedAsTheyAreConnectedTo(t *testing.T) {
 			t.Errorf("%s with %q, plain %v: %v, want allowed %v", c.address, c.allowed, c.plain, err, c.ok)
 		}
 	}
+	for address, ok := range map[string]bool{
+		"https://example.com/": true, "https://93.184.215.14/": true, "http://example.com/": false, "https://10.0.0.1/": false,
+		"https://[::1]/": false, "https://93.184.215.14:444/": false, "https://a:b@example.com/": false, "/x": false,
+	} {
+		if err := New(Options{}).Check(address); (err == nil) != ok {
+			t.Errorf("%s: %v, want accepted %v", address, err, ok)
+		}
+	}
 	for _, s := range []string{"", "all", "10.0.0.0/33", "10.0.0.1:0", "10.0.0.1:x", "https://10.0.0.1", "example.com:443", "10.0.0.1:99999"} {
 		if a, err := ParseAllowed(s); err == nil {
 			t.Errorf("%q is taken for %+v", s, a)
