@@ -270,6 +270,9 @@ func (v *mover) move(ctx context.Context, due *nats.Msg) error {
 	id := due.Header.Get(headerID)
 	target := due.Header.Get(headerSubject)
 	m := &nats.Msg{Subject: target, Data: due.Data, Header: nats.Header{}}
+	if trace := traceOf(due); trace != "" {
+		m.Header[headerTrace] = []string{trace}
+	}
 	if err := v.deliver(ctx, m, id); err != nil {
 		return err
 	}
