@@ -84,6 +84,18 @@ func routes() []route {
 			all = append(all, below)
 		}
 	}
+	const alarms = "/v2/{project}/alarms"
+	all = append(all,
+		route{method: get, pattern: "/v2/{project}/metrics", needs: tenancy.Observe, body: noBody, handler: (*API).showMetrics},
+		route{method: get, pattern: alarms, needs: tenancy.Observe, body: noBody, handler: (*API).listAlarms},
+		route{method: post, pattern: alarms, needs: tenancy.Manage, body: manageBody, handler: (*API).createAlarm},
+		route{method: get, pattern: alarms + "/{alarm}", needs: tenancy.Observe, body: noBody, handler: (*API).showAlarm},
+		route{method: http.MethodPut, pattern: alarms + "/{alarm}", needs: tenancy.Manage, body: manageBody, handler: (*API).replaceAlarm},
+		route{method: del, pattern: alarms + "/{alarm}", needs: tenancy.Manage, body: noBody, handler: (*API).deleteAlarm},
+		route{method: post, pattern: alarms + "/{alarm}/mute", needs: tenancy.Manage, body: manageBody, handler: (*API).muteAlarm},
+		route{method: post, pattern: alarms + "/{alarm}/test", needs: tenancy.Manage, body: noBody, handler: (*API).testAlarm},
+		route{method: get, pattern: alarms + "/{alarm}/history", needs: tenancy.Observe, body: noBody, handler: (*API).alarmHistory},
+	)
 	return append(all,
 		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, body: tokenBody, handler: (*API).exchangeToken},
 		route{method: get, pattern: "/openapi.yaml", public: true, body: noBody, handler: (*API).document},
@@ -126,7 +138,7 @@ func allowed(mux *chi.Mux, r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var methods []string
-	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPost, http.MethodPut} {
 		if mux.Match(chi.NewRouteContext(), m, path) {
 			methods = append(methods, m)
 		}
