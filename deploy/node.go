@@ -16,6 +16,8 @@ import (
 	"dms/facade"
 	"dms/mapping"
 	"dms/monitor"
+	"dms/monitor/history"
+	"dms/monitor/watch"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/registry"
 )
@@ -30,6 +32,8 @@ var (
 	_ facade.Tokens     = (*credentials)(nil)
 	_ facade.Exchange   = (*credentials)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
+	_ facade.Alarms     = (*watch.Rules)(nil)
+	_ facade.Metrics    = (*history.History)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -123,7 +127,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 	if err := n.listen(ctx); err != nil {
 		return n, err
 	}
-	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Log: log})
+	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Series: c.Monitoring.SeriesLimit, Log: log})
 	if err != nil {
 		return n, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"dms/facade"
 	"dms/mapping"
+	"dms/monitor/sample"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/accounts"
@@ -19,6 +20,7 @@ import (
 type tenants struct {
 	accounts *accounts.Accounts
 	registry *registry.Registry
+	control  *nats.Conn // to the service's own account
 }
 
 // Connect implements mapping.Tenants.
@@ -56,12 +58,26 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return facade.New(facade.Options{
-		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
+	traffic := &sample.Traffic{}
+	messages, err := n.monitor.Measure(broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	watching, err := n.startWatch(ctx, projects, broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	api, err := facade.New(facade.Options{
+		Queues: broker, Groups: broker, Messages: messages, Tags: broker,
+		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: signatures,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return api, n.exportNode(api)
 }
 
 // openTenants opens the accounts and the register of projects.
@@ -83,7 +99,8 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits()}); err != nil {
+	history := n.config.Monitoring.historyBytes(total)
+	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits(history)}); err != nil {
 		return nil, err
 	}
 	control, err := acc.Connect(ctx, accounts.Control)
@@ -95,7 +112,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	reg, err := registry.Open(ctx, registry.Options{
 		Conn: control, Provision: acc.Provision, Remove: acc.Delete,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
-		TotalBytes: total, Log: n.log,
+		TotalBytes: total - history, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +124,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{acc, reg}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{acc, reg, control}, n.admitConfigured(ctx, reg, limits)
 }
 
 // admitConfigured makes the projects of the access keys, which exist because the
@@ -150,9 +167,10 @@ func (n *Node) projectLimits(total int64) tenancy.Limits {
 	}
 }
 
-// controlLimits are the limits of the service's own account.
-func controlLimits() tenancy.Limits {
-	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64 << 20}
+// controlLimits are the limits of the service's own account, in which the samples of
+// queues may take so many bytes.
+func controlLimits(history int64) tenancy.Limits {
+	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64<<20 + history}
 }
 
 func closeConn(c *nats.Conn) func(context.Context) error {

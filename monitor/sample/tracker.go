@@ -75,6 +75,10 @@ func (t *Tracker) Advance(at time.Time, queues []dms.QueueFigures, passed map[Pl
 	for _, q := range queues {
 		key := Key{Queue: q.Ref.Queue}
 		keep[key] = true
+		if q.Unknown {
+			f.Partial[key.Queue] = true
+			continue
+		}
 		f.Rows = append(f.Rows, t.queue(at, key, q, passed[Place{t.project, key.Queue, ""}]))
 		if !q.Complete {
 			f.Partial[key.Queue] = true

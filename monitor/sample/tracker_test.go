@@ -182,20 +182,22 @@ func TestGroupsThatCannotBeAskedAreGaps(t *testing.T) {
 	w.want("delivered, after the gap", g, DeliveredMessages, 10)
 }
 
-func TestMetersCountEachRunOfANodeFromItsSecondAnswerOn(t *testing.T) {
+func TestMetersCountWhatNobodyElseHasCounted(t *testing.T) {
 	place := Place{project, "q", "g"}
-	counted := func(n uint64) []Counted { return []Counted{{place, Counts{Delivered: n}}} }
+	counted := func(n, before uint64) []Counted {
+		return []Counted{{place, Counts{Delivered: n}, Counts{Delivered: before}}}
+	}
 	var m Meters
 	for i, step := range []struct {
 		runs map[string][]Counted
 		want uint64
 	}{
-		{map[string][]Counted{"a": counted(100), "b": counted(50)}, 0},
-		{map[string][]Counted{"a": counted(103), "b": counted(51)}, 4},
-		{map[string][]Counted{"a": counted(105)}, 2},                            // b is silent
-		{map[string][]Counted{"a": counted(105), "b": counted(61)}, 10},         // and back
-		{map[string][]Counted{"a": counted(1), "c": counted(9)}, 1},             // a forgot the place meanwhile
-		{map[string][]Counted{"a": nil, "c": counted(10), "b": counted(61)}, 1}, // forgotten again
+		{map[string][]Counted{"a": counted(100, 90), "b": counted(50, 50)}, 10}, // both told somebody before
+		{map[string][]Counted{"a": counted(103, 100), "b": counted(51, 50)}, 4},
+		{map[string][]Counted{"a": counted(105, 103)}, 2},                              // b is silent
+		{map[string][]Counted{"a": counted(105, 105), "b": counted(61, 60)}, 10},       // and back: its answers were lost
+		{map[string][]Counted{"a": counted(1, 0), "c": counted(9, 0)}, 10},             // a forgot the place meanwhile, c is new
+		{map[string][]Counted{"a": nil, "c": counted(10, 9), "b": counted(61, 61)}, 1}, // forgotten again
 	} {
 		if got := m.Advance(step.runs)[place].Delivered; got != step.want {
 			t.Errorf("step %d: %d delivered, want %d", i, got, step.want)
@@ -213,8 +215,9 @@ func TestTrafficIsForgottenWhenNothingPasses(t *testing.T) {
 	if n := len(traffic.Counted(now.Add(55 * time.Minute))); n != 2 {
 		t.Errorf("%d places, want 2", n)
 	}
+	traffic.Add(p, Counts{Bytes: 1}, now.Add(50*time.Minute))
 	got := traffic.Counted(now.Add(70 * time.Minute))
-	if len(got) != 1 || got[0] != (Counted{p, Counts{Requests: 3, Bytes: 9}}) {
+	if len(got) != 1 || got[0] != (Counted{p, Counts{Requests: 3, Bytes: 10}, Counts{Requests: 3, Bytes: 9}}) {
 		t.Errorf("counted %+v, want only the place that is in use", got)
 	}
 }
@@ -233,4 +236,15 @@ func TestMetricsAreNamedOnce(t *testing.T) {
 	if m, place, ok := Find("oldest_message_age"); !ok || place != OldestAge || m.Level != Group {
 		t.Errorf("oldest_message_age is found as %+v at %d", m, place)
 	}
+}
+
+func TestAQueueWithoutALeaderIsAGap(t *testing.T) {
+	w := newWorld(t)
+	w.step(0, Counts{Bytes: 4}, Counts{})
+	f := w.tracker.Advance(w.at.Add(time.Second), []dms.QueueFigures{{Ref: w.q.Ref, Unknown: true}}, nil)
+	if len(f.Rows) != 0 || !f.Partial["q"] {
+		t.Fatalf("%d rows, partial %v: want none, and partial", len(f.Rows), f.Partial)
+	}
+	q, _ := w.step(2*time.Second, Counts{Bytes: 1}, Counts{})
+	w.want("bytes, after the gap", q, SentBytes, 5)
 }

@@ -47,6 +47,8 @@ type Place struct {
 type Counted struct {
 	Place
 	Counts
+	// Before is what the node said when it was last asked, by whomever.
+	Before Counts `json:"before,omitzero"`
 }
 
 // forgetAfter is for how long a place is remembered that nothing passes through.
@@ -60,9 +62,9 @@ type Traffic struct {
 }
 
 type counter struct {
-	mu     sync.Mutex
-	counts Counts
-	used   time.Time
+	mu           sync.Mutex
+	counts, told Counts
+	used         time.Time
 }
 
 // Add counts something that passed.
@@ -94,13 +96,14 @@ func (t *Traffic) Counted(now time.Time) []Counted {
 	all := make([]Counted, 0, len(t.places))
 	for p, c := range t.places {
 		c.mu.Lock()
-		counts, idle := c.counts, now.Sub(c.used)
+		counts, told, idle := c.counts, c.told, now.Sub(c.used)
+		c.told = counts
 		c.mu.Unlock()
 		if idle > forgetAfter {
 			delete(t.places, p)
 			continue
 		}
-		all = append(all, Counted{p, counts})
+		all = append(all, Counted{p, counts, told})
 	}
 	return all
 }
@@ -111,8 +114,8 @@ type Meters struct {
 }
 
 // Advance takes the counts of each run of a node and returns what was added since the
-// call before. Of a run that is seen for the first time nothing counts: it cannot be told
-// what of it was counted by whoever collected before.
+// call before. Of a run that is heard for the first time, what it had told before was for
+// somebody else to count.
 func (m *Meters) Advance(runs map[string][]Counted) map[Place]Counts {
 	added := make(map[Place]Counts)
 	if m.nodes == nil {
@@ -123,9 +126,11 @@ func (m *Meters) Advance(runs map[string][]Counted) map[Place]Counts {
 		now := make(map[Place]Counts, len(counted))
 		for _, c := range counted {
 			now[c.Place] = c.Counts
+			from := c.Before
 			if seen {
-				added[c.Place] = added[c.Place].plus(c.since(before[c.Place]))
+				from = before[c.Place]
 			}
+			added[c.Place] = added[c.Place].plus(c.since(from))
 		}
 		m.nodes[run] = now
 	}
