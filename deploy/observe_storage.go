@@ -56,12 +56,17 @@ func (a *answers) parts(context.Context) ([][]byte, error) {
 		}
 		all = append(all, found...)
 	}
-	pieces := []part{{Run: a.run}}
-	for chunk := range slices.Chunk(all, logsOfPart) {
-		pieces = append(pieces, part{Run: a.run, Logs: chunk})
+	return encodeParts(a.run, all, a.traffic.Counted(time.Now()))
+}
+
+// encodeParts cuts an answer into pieces, of which there is always one.
+func encodeParts(run string, logs []mapping.LogFigures, traffic []sample.Counted) ([][]byte, error) {
+	pieces := []part{{Run: run}}
+	for chunk := range slices.Chunk(logs, logsOfPart) {
+		pieces = append(pieces, part{Run: run, Logs: chunk})
 	}
-	for chunk := range slices.Chunk(a.traffic.Counted(time.Now()), trafficOfPart) {
-		pieces = append(pieces, part{Run: a.run, Traffic: chunk})
+	for chunk := range slices.Chunk(traffic, trafficOfPart) {
+		pieces = append(pieces, part{Run: run, Traffic: chunk})
 	}
 	out := make([][]byte, len(pieces))
 	for i, p := range pieces {

@@ -45,6 +45,7 @@ type figures struct {
 	deadAt uint64
 	dead   map[dms.GroupID]deadFigures
 	heads  map[dms.GroupID]head
+	unmade map[dms.GroupID]int // groups known to have no consumer, and since which pass
 
 	mu    sync.Mutex
 	dirty map[string]bool // keys of groups whose dead letters have changed
@@ -60,7 +61,7 @@ type head struct {
 }
 
 func newFigures(s *session) *figures {
-	return &figures{s: s, dead: make(map[dms.GroupID]deadFigures), heads: make(map[dms.GroupID]head), dirty: make(map[string]bool)}
+	return &figures{s: s, dead: make(map[dms.GroupID]deadFigures), heads: make(map[dms.GroupID]head), unmade: make(map[dms.GroupID]int), dirty: make(map[string]bool)}
 }
 
 // deadChanged takes the keys of a queue and of a group.
@@ -121,6 +122,7 @@ func (f *figures) pass(ctx context.Context, logs map[string]*LogFigures) ([]dms.
 		if !live[id] {
 			delete(f.heads, id)
 			delete(f.dead, id)
+			delete(f.unmade, id)
 		}
 	}
 	return all, nil
@@ -197,12 +199,17 @@ func (f *figures) group(ctx context.Context, q *queue, g groupRecord, log *LogFi
 	default:
 		i := slices.IndexFunc(log.Consumers, func(c ConsumerFigures) bool { return c.Name == consumerName(g.ID) })
 		if i < 0 {
-			// Claimed and not consumed from yet, or without a leader.
+			// Claimed and not consumed from yet, or without a leader. Which of the two is
+			// asked now and then only: a consumer that is made shows up by itself.
+			if n, ok := f.unmade[g.ID]; ok && f.passes-n < figuresRound {
+				break
+			}
 			asked, cancel := context.WithTimeout(ctx, missingFor)
 			defer cancel()
 			if _, err := f.s.consumerInfo(asked, ref); code(err) != codeNoConsumer {
 				return out, false, nil
 			}
+			f.unmade[g.ID] = f.passes
 			break
 		}
 		c := log.Consumers[i]
