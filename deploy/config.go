@@ -23,6 +23,8 @@ type Config struct {
 	Stop    ShutdownOptions `yaml:"stop"`
 	Log     LogOptions      `yaml:"log"`
 
+	Monitoring MonitoringOptions `yaml:"monitoring"`
+
 	IdentityProviders []IdentityProvider `yaml:"identity_providers"`
 	AccessKeys        []AccessKey        `yaml:"access_keys"`
 }
@@ -159,5 +161,7 @@ func Default() Config {
 		}},
 		Stop: ShutdownOptions{Limit: 45 * time.Second},
 		Log:  LogOptions{Level: "info", Format: "json"},
+
+		Monitoring: defaultMonitoring(),
 	}
 }

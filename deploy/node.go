@@ -15,6 +15,8 @@ import (
 	"dms/facade"
 	"dms/mapping"
 	"dms/monitor"
+	"dms/monitor/history"
+	"dms/monitor/watch"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
@@ -32,6 +34,8 @@ var (
 	_ facade.Sessions   = (*credentials)(nil)
 	_ facade.AccessKeys = (*keystore.Store)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
+	_ facade.Alarms     = (*watch.Rules)(nil)
+	_ facade.Metrics    = (*history.History)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -125,7 +129,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 	if err := n.listen(ctx); err != nil {
 		return n, err
 	}
-	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Log: log})
+	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Series: c.Monitoring.SeriesLimit, Log: log})
 	if err != nil {
 		return n, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"dms/facade"
 	"dms/mapping"
+	"dms/monitor/sample"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
 	"dms/tenancy/keystore"
@@ -20,6 +21,7 @@ type tenants struct {
 	accounts *accounts.Accounts
 	registry *registry.Registry
 	keys     *keystore.Store
+	control  *nats.Conn // to the service's own account
 }
 
 // Connect implements mapping.Tenants.
@@ -62,14 +64,28 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return facade.New(facade.Options{
-		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
+	traffic := &sample.Traffic{}
+	messages, err := n.monitor.Measure(broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	watching, err := n.startWatch(ctx, projects, broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	api, err := facade.New(facade.Options{
+		Queues: broker, Groups: broker, Messages: messages, Tags: broker,
+		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
 		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return api, n.exportNode(api)
 }
 
 // openTenants opens the accounts and the register of projects.
@@ -91,7 +107,8 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits()}); err != nil {
+	history := n.config.Monitoring.historyBytes(total)
+	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits(history)}); err != nil {
 		return nil, err
 	}
 	control, err := acc.Connect(ctx, accounts.Control)
@@ -114,7 +131,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	reg, err := registry.Open(ctx, registry.Options{
 		Conn: control, Provision: acc.Provision, Remove: remove,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
-		TotalBytes: total, Log: n.log,
+		TotalBytes: total - history, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -126,7 +143,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{acc, reg, store}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{acc, reg, store, control}, n.admitConfigured(ctx, reg, limits)
 }
 
 // openKeystore opens the access keys that are made over the API.
@@ -201,9 +218,10 @@ func (n *Node) projectLimits(total int64) tenancy.Limits {
 	}
 }
 
-// controlLimits are the limits of the service's own account.
-func controlLimits() tenancy.Limits {
-	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64 << 20}
+// controlLimits are the limits of the service's own account, in which the samples of
+// queues may take so many bytes.
+func controlLimits(history int64) tenancy.Limits {
+	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64<<20 + history}
 }
 
 func closeConn(c *nats.Conn) func(context.Context) error {

@@ -20,6 +20,10 @@ type Options struct {
 	Projects Projects
 	Tokens   Tokens
 
+	// Metrics and Alarms are what monitoring offers; nil means that there is none.
+	Metrics Metrics
+	Alarms  Alarms
+
 	// Signatures verifies signed requests; nil refuses them all.
 	Signatures Signatures
 	// Exchange serves the ID token exchange; nil means that there is none.
