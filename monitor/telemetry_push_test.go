@@ -82,8 +82,8 @@ func TestWhatPassesIsMeasuredAndCounted(t *testing.T) {
 	for parts, want := range map[string]string{
 		`messaging_client_sent_messages_total{ messaging_destination_name="` + string(queueID): " 1",
 		`messaging_client_consumed_messages_total{ messaging_consumer_group_name="`:            " 6",
-		`messaging_client_operation_duration_seconds_count messaging_operation_type="settle"`: " 2",
-		`messaging_client_operation_duration_seconds_count error_type="queue_not_found"`:      " 1",
+		`messaging_client_operation_duration_seconds_count messaging_operation_type="settle"`:  " 2",
+		`messaging_client_operation_duration_seconds_count error_type="queue_not_found"`:       " 1",
 	} {
 		name, label, _ := strings.Cut(parts, " ")
 		if l := line(t, text, name, label, `messaging_system="dms"`); !strings.HasSuffix(l, want) {
