@@ -118,6 +118,8 @@ func (t *Tracker) group(at time.Time, key Key, q dms.QueueFigures, g dms.GroupFi
 		k.settled += settled
 		k.skipped += k.expired(q, g, settled)
 	} else {
+		// Perhaps another node's samples went before; what passed since then is known.
+		k.settled += int64(passed.Settled)
 		k.deadEver = max(k.deadEver, g.DeadMade)
 	}
 	k.seen, k.before, k.first, k.last = true, g, q.First, q.Last
