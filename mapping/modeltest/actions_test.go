@@ -192,7 +192,7 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 			w.deviate("consume %s: what was there from the start was held back for %v", g, req.Wait)
 			return nil
 		}
-		g.served = true
+		g.served = g.served || req.Kind == dms.Live
 		if !must || len(bodies) > 0 {
 			break
 		}
