@@ -36,6 +36,7 @@ run: build ## Run the whole service on this machine, with its data in ./.dms
 .PHONY: test
 test: check ## Check and test everything, with the race detector
 	@command -v gcc >/dev/null || { echo "gcc is missing: the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)"; exit 1; }
+	@for p in promtool prometheus prometheus-alertmanager amtool; do command -v $$p >/dev/null || { echo "$$p is missing: the tests run the real programs (Debian: apt-get install prometheus prometheus-alertmanager)"; exit 1; }; done
 	@for m in $(MODULES); do \
 		(cd $$m && echo "go test -race in $$m" && go test -race -shuffle=on -p $(P) -timeout 15m ./...); \
 	done

@@ -1,14 +1,11 @@
 package deploy
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strings"
 
 	"dms/deploy/devidp"
-	"dms/facade"
-	"dms/monitor"
 )
 
 // adminHandler serves what operators and load balancers ask. There is nothing else on
@@ -62,13 +59,4 @@ func (n *Node) route(api http.Handler) http.Handler {
 		}
 		api.ServeHTTP(w, r)
 	})
-}
-
-// observe measures the requests of the API.
-func observe(requests *monitor.Requests, tls bool) func(context.Context, facade.Observation) {
-	return func(ctx context.Context, o facade.Observation) {
-		requests.Record(ctx, monitor.Request{
-			Method: o.Method, Route: o.Route, TLS: tls, Status: o.Status, Code: o.Code, Duration: o.Duration,
-		})
-	}
 }

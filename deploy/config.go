@@ -27,6 +27,8 @@ type Config struct {
 	Stop    ShutdownOptions `yaml:"stop"`
 	Log     LogOptions      `yaml:"log"`
 
+	Monitoring MonitoringOptions `yaml:"monitoring"`
+
 	IdentityProviders []IdentityProvider `yaml:"identity_providers"`
 	AccessKeys        []AccessKey        `yaml:"access_keys"`
 }
@@ -187,5 +189,7 @@ func Default() Config {
 		Audit: AuditOptions{Keep: trail.DefaultKeep},
 		Stop:  ShutdownOptions{Limit: 45 * time.Second},
 		Log:   LogOptions{Level: "info", Format: "json"},
+
+		Monitoring: defaultMonitoring(),
 	}
 }

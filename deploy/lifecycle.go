@@ -44,7 +44,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.stops.add("api", func(ctx context.Context) error { return n.drain(ctx, api) })
-	handler := n.route(api.Handler())
+	handler := n.route(n.monitor.Trace(api.Handler()))
 	n.handler.Store(&handler)
 	n.log.Info("ready", "api", n.URL(), "admin", n.AdminURL())
 	return nil

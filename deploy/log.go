@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"dms/monitor"
 )
 
 // NewLogger returns the logger that the options describe. The options must be valid.
@@ -14,9 +16,9 @@ func NewLogger(o LogOptions, w io.Writer) (*slog.Logger, error) {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if o.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(monitor.TraceLog(slog.NewJSONHandler(w, options))), nil
 	}
-	return slog.New(slog.NewTextHandler(w, options)), nil
+	return slog.New(monitor.TraceLog(slog.NewTextHandler(w, options))), nil
 }
 
 func (o LogOptions) level() (slog.Level, error) {

@@ -16,6 +16,8 @@ import (
 	"dms/facade/limit"
 	"dms/mapping"
 	"dms/monitor"
+	"dms/monitor/history"
+	"dms/monitor/watch"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
@@ -37,6 +39,8 @@ var (
 	_ facade.Sessions   = (*credentials)(nil)
 	_ facade.AccessKeys = (*keystore.Store)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
+	_ facade.Alarms     = (*watch.Rules)(nil)
+	_ facade.Metrics    = (*history.History)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -130,7 +134,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 	if err := n.listen(ctx); err != nil {
 		return n, err
 	}
-	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Log: log})
+	n.monitor, err = monitor.Start(monitor.Options{Node: c.Node, Version: Build().Version, Series: c.Monitoring.SeriesLimit, Log: log})
 	if err != nil {
 		return n, err
 	}

@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 		c.validateProviders(),
 		c.validateAccessKeys(),
 		c.validateLog(),
+		c.Monitoring.validate(),
 	)
 }
 

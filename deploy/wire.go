@@ -7,6 +7,9 @@ import (
 
 	"dms/facade"
 	"dms/mapping"
+	"dms/mapping/control"
+	"dms/monitor/sample"
+	"dms/monitor/watch"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
 	"dms/tenancy/audit/trail"
@@ -22,6 +25,7 @@ type tenants struct {
 	registry *registry.Registry
 	keys     *keystore.Store
 	defaults tenancy.Limits
+	control  *control.Store // what the service itself must remember
 }
 
 // Connect implements mapping.Tenants.
@@ -50,11 +54,11 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := n.openTrail(projects)
+	audited, err := n.openTrail(projects)
 	if err != nil {
 		return nil, err
 	}
-	n.stops.add("audit trail", func(ctx context.Context) error { records.Close(ctx); return nil })
+	n.stops.add("audit trail", func(ctx context.Context) error { audited.Close(ctx); return nil })
 	broker, err := n.newBroker(projects)
 	if err != nil {
 		return nil, err
@@ -69,16 +73,30 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return facade.New(facade.Options{
-		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
+	traffic := &sample.Traffic{}
+	messages, err := n.monitor.Measure(broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	watching, err := n.startWatch(ctx, projects, broker, traffic)
+	if err != nil {
+		return nil, err
+	}
+	api, err := facade.New(facade.Options{
+		Queues: broker, Groups: broker, Messages: messages, Tags: broker,
+		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
-		Audit: records, Trail: records, Tenants: projects.registry, ProjectLimits: projects.defaults,
+		Audit: audited, Trail: audited, Tenants: projects.registry, ProjectLimits: projects.defaults,
 		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
 		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return api, n.exportNode(api)
 }
 
 // openTenants opens the accounts and the register of projects.
@@ -100,30 +118,39 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits()}); err != nil {
+	history := n.config.Monitoring.historyBytes(total)
+	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits(history)}); err != nil {
 		return nil, err
 	}
-	control, err := acc.Connect(ctx, accounts.Control)
+	conn, err := acc.Connect(ctx, accounts.Control)
 	if err != nil {
 		return nil, err
 	}
-	n.stops.add("control connection", closeConn(control))
-	store, err := n.openKeystore(ctx, control)
+	n.stops.add("control connection", closeConn(conn))
+	store, err := n.openKeystore(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	// A project that is made again under the same id must not find old keys that open it.
+	memory, err := control.Open(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	// A project that is made again under the same id must not find old keys that open it,
+	// nor alarms that tell others of it.
 	remove := func(ctx context.Context, id tenancy.ProjectID) error {
 		if err := store.DeleteAll(ctx, id); err != nil {
+			return err
+		}
+		if err := watch.DeleteAlarms(ctx, records{memory}, id); err != nil {
 			return err
 		}
 		return acc.Delete(ctx, id)
 	}
 	limits := n.projectLimits(total)
 	reg, err := registry.Open(ctx, registry.Options{
-		Conn: control, Provision: acc.Provision, Remove: remove,
+		Conn: conn, Provision: acc.Provision, Remove: remove,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
-		TotalBytes: total, Log: n.log,
+		TotalBytes: total - history, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -135,11 +162,11 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory}, n.admitConfigured(ctx, reg, limits)
 }
 
 // openKeystore opens the access keys that are made over the API.
-func (n *Node) openKeystore(ctx context.Context, control *nats.Conn) (*keystore.Store, error) {
+func (n *Node) openKeystore(ctx context.Context, conn *nats.Conn) (*keystore.Store, error) {
 	sealing, err := n.keys.Sealing("access key")
 	if err != nil {
 		return nil, err
@@ -149,7 +176,7 @@ func (n *Node) openKeystore(ctx context.Context, control *nats.Conn) (*keystore.
 		secrets[i] = keystore.SealingKey{ID: k.ID, Secret: k.Key}
 	}
 	store, err := keystore.Open(ctx, keystore.Options{
-		Conn: control, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
+		Conn: conn, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -226,9 +253,10 @@ func (n *Node) projectLimits(total int64) tenancy.Limits {
 	}
 }
 
-// controlLimits are the limits of the service's own account.
-func controlLimits() tenancy.Limits {
-	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64 << 20}
+// controlLimits are the limits of the service's own account, in which the samples of
+// queues may take so many bytes.
+func controlLimits(history int64) tenancy.Limits {
+	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64<<20 + history}
 }
 
 func closeConn(c *nats.Conn) func(context.Context) error {

@@ -15,7 +15,7 @@ import (
 type victim struct {
 	queue, group, handler, dead string
 	name, key, project          string
-	accessKey                   string
+	accessKey, alarm            string
 }
 
 // newVictim fills a queue of the customer with everything there is.
@@ -26,6 +26,7 @@ func newVictim(c customer) victim {
 	v.queue = c.namedQueue(v.name, `,"redrive_policy":"enable","max_consume_count":1`)
 	v.group = c.group(v.queue, "g")
 	c.must(http.StatusNoContent, nil, "POST", "/queue/"+v.queue+"/tags", fmt.Sprintf(`{"tag":{"key":%q,"value":"secret"}}`, v.key))
+	v.alarm = c.alarm("secret")
 	v.accessKey = c.accessKey(`"roles":["viewer"],"description":"secret"`).AccessKey
 	c.send(v.queue, texts("secret")...)
 	c.settle(groupPath(v.queue, v.group)+"/ack", "fail", c.take(1, v.queue, v.group)...)
@@ -38,7 +39,7 @@ func newVictim(c customer) victim {
 // fill puts IDs into the template of a path.
 func (v victim) fill(t *testing.T, template, project string) string {
 	t.Helper()
-	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey).Replace(template)
+	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey, "{alarm_id}", v.alarm).Replace(template)
 	if strings.Contains(path, "{") {
 		t.Fatalf("%s has a parameter that this test does not know: give it a value that must not be reached", template)
 	}
@@ -49,7 +50,7 @@ func (v victim) fill(t *testing.T, template, project string) string {
 func (v victim) found(a Answer, owner customer) string {
 	// A member of that name is no secret, nor is the name of the one user.
 	body := strings.NewReplacer(`"secret":`, "", `"subject":"`+service.Env.Username+`"`, "", `"id":"`+service.Env.Username+`"`, "", `"created_by":"`+service.Env.Username+`"`, "").Replace(string(a.Body))
-	for _, secret := range []string{v.queue, v.group, v.accessKey, "secret", owner.project.ID, owner.project.Name} {
+	for _, secret := range []string{v.queue, v.group, v.accessKey, v.alarm, "secret", owner.project.ID, owner.project.Name} {
 		if strings.Contains(body, `"`+secret+`"`) {
 			return secret
 		}
@@ -60,7 +61,7 @@ func (v victim) found(a Answer, owner customer) string {
 // state is all that the owner can see of the victim. It changes nothing.
 func (v victim) state(c customer) []string {
 	var all []string
-	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey} {
+	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey, "/alarms/" + v.alarm} {
 		all = append(all, c.call("GET", path, "").String())
 	}
 	return all
@@ -110,6 +111,15 @@ func reaches() map[string]reach {
 		"changeAccessKey":     {body: fixed(`{"description":"intruder"}`)},
 		"deleteAccessKey":     {},
 		"rotateAccessKey":     {},
+		"showMetrics":         {own: true, query: "?metric=queued_messages"},
+		"listAlarms":          {own: true},
+		"createAlarm":         {own: true, body: fixed(anAlarm)},
+		"showAlarm":           {},
+		"replaceAlarm":        {body: fixed(anAlarm)},
+		"deleteAlarm":         {},
+		"muteAlarm":           {body: fixed(`{"seconds":60}`)},
+		"testAlarm":           {},
+		"alarmHistory":        {},
 		"showCatalog":         {caller: true},
 		"listAuthProjects":    {caller: true},
 		"listOwnProjects":     {caller: true},
@@ -124,7 +134,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 	t.Parallel()
 	owner, intruder := customerOf(t, service, 0), customerOf(t, service, 1)
 	v := newVictim(owner)
-	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, accessKey: noKey}
+	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, accessKey: noKey, alarm: noAlarm}
 	before := v.state(owner)
 
 	rows := reaches()
@@ -174,7 +184,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 				if found := v.found(a, owner); found != "" {
 					t.Errorf("%s tells %q of another project: %v", op.ID, found, a)
 				}
-				if path, makes := map[string]string{"createQueue": "/queues/", "createAccessKey": "/access-keys/"}[op.ID]; makes {
+				if path, makes := map[string]string{"createQueue": "/queues/", "createAccessKey": "/access-keys/", "createAlarm": "/alarms/"}[op.ID]; makes {
 					var made struct{ ID string }
 					if err := json.Unmarshal(a.Body, &made); err != nil {
 						t.Fatal(err)

@@ -34,7 +34,7 @@ type stranger struct {
 type target struct {
 	name                       string
 	project, queue, group, key string
-	accessKey                  string
+	accessKey, alarm           string
 	malformed                  bool // 400 is a right answer
 	own                        bool // it is there, and belongs to project one
 	missing                    bool // it is well-formed, and no member of project one may see whether it exists
@@ -163,7 +163,7 @@ func trailsHold(t *testing.T, c *deploytest.Cluster, owner customer) {
 }
 
 // nothingOutlivesAProject makes a project, deletes it as an operator and makes it again:
-// the access keys of the first are not those of the second.
+// the access keys and alarms of the first are not those of the second.
 func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
 	t.Helper()
 	project := accesskey.Key{Project: tenancy.ProjectID(strings.Repeat("d", 32))}
@@ -178,6 +178,7 @@ func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
 	body := fmt.Sprintf(`{"id":%q}`, project.Project)
 	expect(http.StatusCreated, "POST", "/admin/v1/projects", body)
 	key := tenant.accessKey(`"roles":["manager"]`)
+	alarm := tenant.alarm("of the first")
 	signed := func() Answer {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", c.URL(t, 0)+tenant.base+"/access-keys", nil)
 		if err != nil {
@@ -202,6 +203,9 @@ func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
 	}
 	if a := tenant.call("GET", "/access-keys", ""); a.Status != http.StatusOK || strings.Contains(string(a.Body), key.AccessKey) {
 		t.Errorf("keys of the new project: %v", a)
+	}
+	if a := tenant.call("GET", "/alarms", ""); a.Status != http.StatusOK || strings.Contains(string(a.Body), alarm) {
+		t.Errorf("alarms of the new project: %v", a)
 	}
 }
 
@@ -270,14 +274,14 @@ func strangers(t *testing.T, c *deploytest.Cluster, ended string) []stranger {
 func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGroup, deletedKey string) []target {
 	p := string(one)
 	all := []target{
-		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, own: true},
-		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, missing: true},
-		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", accessKey: deletedKey, missing: true},
-		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", accessKey: noKey, missing: true},
-		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey},
-		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey},
-		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
-		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
+		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, own: true},
+		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm, missing: true},
+		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", accessKey: deletedKey, alarm: noAlarm, missing: true},
+		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", accessKey: noKey, alarm: noAlarm, missing: true},
+		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm},
+		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm},
+		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
+		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
 	}
 	tricks := []string{"..%2f..%2f" + string(two) + "%2fqueues"}
 	if *fullMatrix {
@@ -286,8 +290,8 @@ func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGr
 	}
 	for i, trick := range tricks {
 		all = append(all,
-			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, malformed: true},
-			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, accessKey: trick, malformed: true},
+			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
+			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, accessKey: trick, alarm: trick, malformed: true},
 		)
 	}
 	return all
@@ -320,11 +324,11 @@ func (m *matrix) try(op Operation, prefix string, s stranger, at target, v victi
 		return // the URL names nothing
 	}
 	may := allowed(op, s.roles) && !row.caller
-	named := strings.Contains(op.Path, "{queue_id}") || strings.Contains(op.Path, "{access_key_id}")
+	named := strings.Contains(op.Path, "{queue_id}") || strings.Contains(op.Path, "{access_key_id}") || strings.Contains(op.Path, "{alarm_id}")
 	if may && (at.own || !named && at.project == v.project) {
 		return
 	}
-	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key, "{access_key_id}", at.accessKey).Replace(op.Path)
+	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key, "{access_key_id}", at.accessKey, "{alarm_id}", at.alarm).Replace(op.Path)
 	body := ""
 	if row.body != nil {
 		body = row.body(v)

@@ -21,7 +21,7 @@ func actions() (map[string]string, error) {
 		return nil, fmt.Errorf("read the description of the API: %w", err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}", "{alarm_id}", "{alarm}")
 	all := make(map[string]string)
 	for path, item := range doc.Paths {
 		for method, node := range item {
@@ -42,13 +42,13 @@ func actions() (map[string]string, error) {
 
 // name gives the route its name. A route without one cannot be recorded and is not served.
 func (rt *route) name(actions map[string]string) error {
-	pattern := rt.pattern
+	rt.action = actions[rt.method+" "+rt.pattern] // of what is served below one version only
 	for _, v := range versions() {
-		if below, ok := strings.CutPrefix(pattern, v+"/{project}"); ok {
-			pattern = "/{project}" + below
+		if below, ok := strings.CutPrefix(rt.pattern, v+"/{project}"); ok && rt.action == "" {
+			rt.action = actions[rt.method+" /{project}"+below]
 		}
 	}
-	if rt.action = actions[rt.method+" "+pattern]; rt.action == "" {
+	if rt.action == "" {
 		return fmt.Errorf("route %s %s is not described and so has no name", rt.method, rt.pattern)
 	}
 	return nil

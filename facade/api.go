@@ -28,6 +28,10 @@ type Options struct {
 	// ProjectLimits are those of a project that an operator makes without saying.
 	ProjectLimits tenancy.Limits
 
+	// Metrics and Alarms are what monitoring offers; nil means that there is none.
+	Metrics Metrics
+	Alarms  Alarms
+
 	// Signatures verifies signed requests; nil refuses them all.
 	Signatures Signatures
 	// Exchange serves the ID token exchange; nil means that there is none.

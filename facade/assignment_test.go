@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"dms/facade"
 	"dms/facade/openapitest"
 	"dms/tenancy"
 
@@ -35,7 +37,8 @@ func TestNoMemberOfAnswersCanBeSent(t *testing.T) {
 		t.Fatalf("only %d members of answers are described: %v", len(members), slices.Sorted(maps.Keys(members)))
 	}
 	f := &fake{tenants: []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits()}}}
-	s := serve(t, f, nil)
+	m := &monitoring{}
+	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics = m, m })
 	tried := 0
 	for _, rt := range readRoutes(t) {
 		token, text := "manager", rt.body()
@@ -74,7 +77,7 @@ func TestNoMemberOfAnswersCanBeSent(t *testing.T) {
 	if tried < 800 {
 		t.Errorf("only %d bodies were sent", tried)
 	}
-	if calls := f.called(); calls != "" {
+	if calls := f.called() + strings.Join(m.calls, " "); calls != "" {
 		t.Errorf("refused requests reached the service: %s", calls)
 	}
 }
@@ -152,7 +155,7 @@ func bodySchema(t *testing.T, doc *openapi3.T, rt listed) *openapi3.Schema {
 
 // replaced fills in a template of the description, which has longer names.
 func replaced(template string) string {
-	for from, to := range map[string]string{"{project_id}": project, "{queue_id}": queueID, "{group_id}": groupID, "{key}": "k", "{access_key_id}": keyID} {
+	for from, to := range map[string]string{"{project_id}": project, "{queue_id}": queueID, "{group_id}": groupID, "{key}": "k", "{access_key_id}": keyID, "{alarm_id}": alarmID} {
 		template = strings.ReplaceAll(template, from, to)
 	}
 	return template

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"dms/facade"
 	"dms/mapping/dms"
+	"dms/monitor/alarm"
 	"dms/tenancy"
 	"dms/tenancy/audit"
 
@@ -35,7 +37,8 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 	f.revoke = func(context.Context, tenancy.Token, tenancy.Identity) error { return nil }
 	f.removeTags = func(context.Context, dms.QueueRef, []dms.TagRemoval) (int, error) { return 1, nil }
 	f.tenants = []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits()}}
-	s := serve(t, f, nil)
+	m := &monitoring{rule: alarm.Rule{ID: alarmID, Name: "a", Metric: "queued_messages", Comparison: alarm.Above, Severity: alarm.Major}}
+	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics = m, m })
 	changes, uses := 0, 0
 	for _, rt := range readRoutes(t) {
 		if rt.needs == "public" || strings.HasSuffix(rt.pattern, "/tags/") {
@@ -82,6 +85,9 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 				r.record.Actor != (audit.Actor{Issuer: "https://idp.test", Subject: "alice"}) || r.record.Time.IsZero() {
 				t.Errorf("%s %s: record %+v", rt.method, rt.pattern, r.record)
 			}
+			if strings.Contains(rt.pattern, "/alarms") && r.record.Object.Alarm != alarmID {
+				t.Errorf("%s %s: the record is about %+v", rt.method, rt.pattern, r.record.Object)
+			}
 			if strings.Contains(rt.pattern, "/access-keys") && r.record.Object.AccessKey != keyID {
 				t.Errorf("%s %s: the record is about %+v", rt.method, rt.pattern, r.record.Object)
 			}
@@ -90,7 +96,7 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 			}
 		}
 	}
-	if changes < 33 || uses < 15 {
+	if changes < 38 || uses < 15 {
 		t.Errorf("only %d changes and %d uses were seen", changes, uses)
 	}
 }

@@ -68,6 +68,8 @@ type pool struct {
 	size, share int
 
 	mu      sync.Mutex
+	full    int64 // requests refused because the node was at its limit
+	shared  int64 // requests refused because their project was
 	total   int
 	running map[tenancy.ProjectID]int
 }
@@ -77,9 +79,11 @@ func (p *pool) enter(project tenancy.ProjectID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.total >= p.size {
+		p.full++
 		return dms.Errorf(dms.Unavailable, "this node is working at its limit: repeat the request")
 	}
 	if p.running[project] >= p.allowance(project) {
+		p.shared++
 		return dms.Errorf(dms.TooManyRequests, "the project has too many requests running at once: wait and repeat the request")
 	}
 	p.total++
@@ -107,4 +111,23 @@ func (p *pool) leave(project tenancy.ProjectID) {
 	if p.running[project]--; p.running[project] == 0 {
 		delete(p.running, project)
 	}
+}
+
+// Load is how many requests of a kind a node works on, and how many it has refused since
+// it started.
+type Load struct {
+	Class                       string
+	Running, Capacity           int
+	RefusedNode, RefusedProject int64
+}
+
+// Load returns the load of every kind of request.
+func (a *API) Load() []Load {
+	all := make([]Load, 0, len(a.pools))
+	for c, p := range a.pools {
+		p.mu.Lock()
+		all = append(all, Load{class(c).String(), p.total, p.size, p.full, p.shared})
+		p.mu.Unlock()
+	}
+	return all
 }

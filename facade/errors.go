@@ -85,6 +85,8 @@ func table() []published {
 		{dms.DuplicateTag, 400, 10240045, service, "a tag key is given twice"},
 		{dms.TagNotFound, 404, 10240426, service, "the queue has no tag with this key"},
 
+		{dms.AlarmNotFound, 404, 10240441, service, "the alarm does not exist"},
+
 		{dms.TokenInvalid, 401, 10240101, service, "the token is not valid"},
 		{dms.TokenExpired, 401, 10240102, service, "the token has expired"},
 		{dms.TokenMissing, 401, 10240103, service, "the request carries no token and no signature"},

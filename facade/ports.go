@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"dms/mapping/dms"
+	"dms/monitor/alarm"
+	"dms/monitor/history"
+	"dms/monitor/watch"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
 	"dms/tenancy/audit"
@@ -48,6 +51,26 @@ type Tags interface {
 	RemoveTags(context.Context, dms.QueueRef, []dms.TagRemoval) (removed int, err error)
 	ProjectTags(context.Context, tenancy.ProjectID) ([]dms.TagValues, error)
 	FindQueues(context.Context, tenancy.ProjectID, dms.TagQuery) ([]dms.TaggedQueue, error)
+}
+
+// Metrics answers what figures of queues and groups were.
+type Metrics interface {
+	Query(ctx context.Context, project tenancy.ProjectID, q history.Query, now time.Time) ([]history.Series, error)
+}
+
+// Alarms keeps the alarms of projects. Secrets of webhooks are never returned.
+type Alarms interface {
+	// Alarms lists rules, oldest first, each with its state.
+	Alarms(context.Context, tenancy.ProjectID) ([]alarm.Rule, []alarm.State, error)
+	Alarm(context.Context, tenancy.ProjectID, alarm.ID) (alarm.Rule, alarm.State, error)
+	CreateAlarm(context.Context, tenancy.ProjectID, alarm.Rule) (alarm.Rule, error)
+	// ReplaceAlarm keeps the secret of a webhook that is given without one.
+	ReplaceAlarm(context.Context, tenancy.ProjectID, alarm.ID, alarm.Rule) (alarm.Rule, error)
+	DeleteAlarm(context.Context, tenancy.ProjectID, alarm.ID) error
+	// MuteAlarm tells nobody until the time.
+	MuteAlarm(ctx context.Context, project tenancy.ProjectID, id alarm.ID, until time.Time) (alarm.Rule, error)
+	TestAlarm(context.Context, tenancy.ProjectID, alarm.ID) ([]watch.Delivery, error)
+	History(context.Context, tenancy.ProjectID, alarm.ID) ([]watch.Happening, error)
 }
 
 // Projects admits a caller's project, preparing it at its first use.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dms/facade"
 	"dms/mapping/dms"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
@@ -246,14 +247,20 @@ func TestEveryRefusalOfTheServiceIsPassedOn(t *testing.T) {
 		return tenancy.AccessKey{}, "", fail
 	}
 	f.deleteKey = func(context.Context, tenancy.ProjectID, string) error { return fail }
-	s := serve(t, f, nil)
+	m := &monitoring{}
+	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics = m, m })
 	for code, want := range codes {
 		fail = fmt.Errorf("do it: %w", dms.Wrap(code, fmt.Errorf("secret cause")))
+		m.err = fail
 		for _, rt := range readRoutes(t) {
 			if rt.needs == "public" || rt.needs == "caller" || rt.needs == "operate" || strings.HasSuffix(rt.pattern, "/tags/") {
 				continue
 			}
-			got := s.do(rt.method, rt.path(project), rt.body())
+			path := rt.path(project)
+			if strings.HasSuffix(path, "/metrics") {
+				path += "?metric=queued_messages"
+			}
+			got := s.do(rt.method, path, rt.body())
 			if got.status != want.status || got.code() != want.text || strings.Contains(got.body, "secret") {
 				t.Errorf("%s, %s %s: got %d %s, want %d %s", code, rt.method, rt.pattern, got.status, got.body, want.status, want.text)
 			}
@@ -294,15 +301,18 @@ func readRoutes(t *testing.T) []listed {
 }
 
 func (l listed) path(project string) string {
-	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k", "{access_key}", keyID).Replace(l.pattern)
+	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k", "{access_key}", keyID, "{alarm}", alarmID).Replace(l.pattern)
 }
 
 // body returns a body that the route takes.
 func (l listed) body() string {
-	if l.method != http.MethodPost {
+	if l.method != http.MethodPost && l.method != http.MethodPut {
 		return map[string]string{http.MethodPatch: `{}`}[l.method]
 	}
 	for suffix, body := range map[string]string{
+		"/alarms":                    `{"name":"a","metric":"queued_messages","comparison":">","threshold":1}`,
+		"/{alarm}":                   `{"name":"a","metric":"queued_messages","comparison":">","threshold":1}`,
+		"/mute":                      `{"seconds":1}`,
 		"/queues":                    `{"name":"q"}`,
 		"/groups":                    `{"groups":[{"name":"g"}]}`,
 		"/messages":                  `{"messages":[{"body":1}]}`,

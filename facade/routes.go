@@ -104,6 +104,18 @@ func routes() []route {
 		}
 	}
 	const federation = "/v3/OS-FEDERATION/identity_providers/{idp}/protocols/{protocol}/auth"
+	const alarms = "/v2/{project}/alarms"
+	all = append(all,
+		route{method: get, pattern: "/v2/{project}/metrics", needs: tenancy.Observe, body: noBody, handler: (*API).showMetrics},
+		route{method: get, pattern: alarms, needs: tenancy.Observe, body: noBody, handler: (*API).listAlarms},
+		route{method: post, pattern: alarms, needs: tenancy.Manage, body: manageBody, handler: (*API).createAlarm},
+		route{method: get, pattern: alarms + "/{alarm}", needs: tenancy.Observe, body: noBody, handler: (*API).showAlarm},
+		route{method: http.MethodPut, pattern: alarms + "/{alarm}", needs: tenancy.Manage, body: manageBody, handler: (*API).replaceAlarm},
+		route{method: del, pattern: alarms + "/{alarm}", needs: tenancy.Manage, body: noBody, handler: (*API).deleteAlarm},
+		route{method: post, pattern: alarms + "/{alarm}/mute", needs: tenancy.Manage, body: manageBody, handler: (*API).muteAlarm},
+		route{method: post, pattern: alarms + "/{alarm}/test", needs: tenancy.Manage, body: noBody, handler: (*API).testAlarm},
+		route{method: get, pattern: alarms + "/{alarm}/history", needs: tenancy.Observe, body: noBody, handler: (*API).alarmHistory},
+	)
 	return append(all,
 		route{method: get, pattern: "/", public: true, keystone: true, body: noBody, handler: (*API).listVersions},
 		route{method: get, pattern: "/v3", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
@@ -180,7 +192,7 @@ func allowed(mux *chi.Mux, r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var methods []string
-	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost} {
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodPut} {
 		if mux.Match(chi.NewRouteContext(), m, path) {
 			methods = append(methods, m)
 		}

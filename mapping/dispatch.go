@@ -53,6 +53,7 @@ type dispatcher struct {
 type arrival struct {
 	delivered
 	payload []byte
+	trace   string
 	base    time.Time // from when on the handle's time runs
 }
 
@@ -209,7 +210,7 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	if !ok {
 		return
 	}
-	a := &arrival{delivered: at, payload: m.Data, base: time.Now()}
+	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m), base: time.Now()}
 	d.hold(a)
 	if d.mayBeDead(at) {
 		// Reading how many failures count takes a round trip, which may not be made

@@ -208,7 +208,7 @@ func (r *reader) grant(ctx context.Context, c cursor, rev uint64, found []found,
 		if i == 0 {
 			rc.deliveries = uint32(c.Failures + 1)
 		}
-		batch.Deliveries[i] = dms.Delivery{Payload: f.payload, Handle: r.s.b.sealer.seal(rc)}
+		batch.Deliveries[i] = dms.Delivery{Payload: f.payload, Handle: r.s.b.sealer.seal(rc), Trace: f.trace}
 	}
 	if r.limited() && c.Failures+1 >= r.q.MaxConsumeCount {
 		end := start.Add(ackWait + 2*leaseGrace)

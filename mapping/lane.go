@@ -38,11 +38,15 @@ func newDueMessage(m *nats.Msg) (*dueMessage, error) {
 
 // inQueue is the message as the queue stores it.
 func (d *dueMessage) inQueue() *nats.Msg {
-	return &nats.Msg{
+	m := &nats.Msg{
 		Subject: d.Header.Get(headerSubject),
 		Data:    d.Data,
 		Header:  nats.Header{jetstream.MsgIDHeader: {d.Header.Get(headerID)}},
 	}
+	if trace := traceOf(d.Msg); trace != "" {
+		m.Header[headerTrace] = []string{trace}
+	}
+	return m
 }
 
 // enter puts a due message into the lane of its queue. Lanes keep the order in which

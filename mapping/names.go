@@ -37,6 +37,9 @@ const (
 	accountInfo        = "$JS.API.INFO"
 	headerID           = "Dms-Id"     // message id of a delayed or dead message
 	headerSubject      = "Dms-Target" // where a delayed message goes when it is due
+	// headerTrace is the trace that the message was sent in, as the W3C writes it. Most
+	// messages have none.
+	headerTrace = "traceparent"
 )
 
 // queueKey is the queue id without hyphens: 32 hexadecimal digits.

@@ -74,7 +74,7 @@ const nameSettles = 2 * time.Second
 // deleted. The stream's own members answer first, and until the leader has heard it
 // tells everybody that a new stream is not there, or that a deleted one has its name.
 func (s *session) awaitNews(ctx context.Context, stream, subject string, exists bool) {
-	ctx, cancel := context.WithTimeout(ctx, nameSettles)
+	ctx, cancel := context.WithTimeout(ctx, newsWithin)
 	defer cancel()
 	for {
 		names, err := s.streamNames(ctx, subject)
@@ -88,6 +88,10 @@ func (s *session) awaitNews(ctx context.Context, stream, subject string, exists 
 		}
 	}
 }
+
+// newsWithin is how long the cluster's leader may be behind its own decisions. It carries
+// out those of all projects one after the other.
+const newsWithin = 10 * time.Second
 
 // free returns the number of queues unless one has the name. One that is just being
 // made counts.

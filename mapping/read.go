@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,16 @@ type found struct {
 	seq     uint64
 	subject string
 	payload []byte
+	trace   string
+}
+
+// traceOf is the trace a message was sent in, "" for most. Headers that came are parsed
+// already, so looking costs nothing.
+func traceOf(m *nats.Msg) string {
+	if v := m.Header[headerTrace]; len(v) == 1 {
+		return v[0]
+	}
+	return ""
 }
 
 // scanBatch is how many messages are looked at in one go when labels may skip some.
@@ -103,7 +114,7 @@ func (s *session) scan(ctx context.Context, stream, filter string, from uint64, 
 			if err != nil {
 				return fmt.Errorf("read %s: sequence: %w", stream, err)
 			}
-			got = append(got, found{seq: seq, subject: m.Header.Get(jetstream.SubjectHeader), payload: m.Data})
+			got = append(got, found{seq: seq, subject: m.Header.Get(jetstream.SubjectHeader), payload: m.Data, trace: traceOf(m)})
 			return nil
 		})
 	})
@@ -181,7 +192,13 @@ func (s *session) nextOnLeader(ctx context.Context, stream, filter string, from 
 	if err != nil {
 		return nil, err
 	}
-	return &found{seq: m.Message.Seq, subject: m.Message.Subject, payload: m.Message.Data}, nil
+	next := &found{seq: m.Message.Seq, subject: m.Message.Subject, payload: m.Message.Data}
+	if bytes.Contains(m.Message.Header, []byte(headerTrace)) {
+		if header, err := nats.DecodeHeadersMsg(m.Message.Header); err == nil {
+			next.trace = traceOf(&nats.Msg{Header: header})
+		}
+	}
+	return next, nil
 }
 
 // stored reads one message from its leader.

@@ -84,7 +84,7 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 		if d.lastChance(a.delivered) {
 			last = r.deadline
 		}
-		batch.Deliveries[i] = dms.Delivery{Payload: a.payload, Handle: s.b.sealer.seal(r)}
+		batch.Deliveries[i] = dms.Delivery{Payload: a.payload, Handle: s.b.sealer.seal(r), Trace: a.trace}
 	}
 	if !last.IsZero() {
 		s.sweepAt(d.q, d.ref, last.Add(2*time.Second), last.Add(2*time.Second))

@@ -202,6 +202,9 @@ func (s *session) publishBatch(ctx context.Context, out []*outgoing) error {
 			batchID:               {id},
 			batchSequence:         {strconv.Itoa(i + 1)},
 		}}
+		if trace, ok := o.message.Header[headerTrace]; ok {
+			m.Header[headerTrace] = trace
+		}
 		if i < len(out)-1 {
 			if err := s.conn.PublishMsg(m); err != nil {
 				return err
@@ -227,10 +230,20 @@ func newOutgoing(q *queue, m dms.Message, id dms.MessageID) *outgoing {
 	o := &outgoing{id: id, delayed: m.Delay > 0}
 	if o.delayed {
 		o.message = scheduled(q.Ref.Queue, id, subject, m, time.Now())
+		o.traced(m.Trace)
 		return o
 	}
 	o.message = &nats.Msg{Subject: subject, Data: m.Payload, Header: nats.Header{jetstream.MsgIDHeader: {string(id)}}}
+	o.traced(m.Trace)
 	return o
+}
+
+// traced lets the message carry the trace it was sent in, so that consuming can point
+// back to it.
+func (o *outgoing) traced(trace string) {
+	if trace != "" {
+		o.message.Header[headerTrace] = []string{trace}
+	}
 }
 
 // messageID is random, or derived from the request's key and the message's place so

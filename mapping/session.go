@@ -41,6 +41,7 @@ type session struct {
 	ctl   *ctl
 	quota *quota
 	due   *mover
+	seen  *figures
 
 	deadStore needed
 	failures  failures
@@ -127,6 +128,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 	s.ctl = newCtl(s)
 	s.quota = newQuota(s)
 	s.due = newMover(s)
+	s.seen = newFigures(s)
 	if _, err = s.conn.Subscribe("wake.>", s.wake); err != nil {
 		return err
 	}
@@ -158,6 +160,7 @@ func (s *session) wake(m *nats.Msg) {
 	case strings.HasPrefix(m.Subject, wakeDead):
 		if t := strings.Split(m.Subject[len(wakeDead):], "."); len(t) == 3 {
 			s.wakeReaders(t[0], t[1])
+			s.seen.deadChanged(t[0], t[1])
 			s.buried("dead." + m.Subject[len(wakeDead):])
 		}
 	}
@@ -176,6 +179,9 @@ func (s *session) ctlChanged(tokens []string, rev uint64) {
 		}
 	case "cursor", "deadcursor":
 		if len(tokens) == 3 {
+			if tokens[0] == "deadcursor" {
+				s.seen.deadChanged(tokens[1], tokens[2])
+			}
 			s.cursorChanged(tokens[0], tokens[1], tokens[2], rev)
 		}
 	}

@@ -59,6 +59,9 @@ const (
 	DuplicateTag   Code = "duplicate_tag_key"
 	TagNotFound    Code = "tag_not_found"
 
+	// Alarms.
+	AlarmNotFound Code = "alarm_not_found"
+
 	// Callers.
 	TokenInvalid    Code = "token_invalid"
 	TokenExpired    Code = "token_expired"

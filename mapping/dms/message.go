@@ -21,6 +21,7 @@ type Message struct {
 	Payload []byte
 	Labels  []string      // at most 3, each 1 to 64 letters, digits, "-" and "_"
 	Delay   time.Duration // 0 to 7 days; the message is invisible until it has passed
+	Trace   string        // W3C traceparent of the send, kept beside the payload; "" unless it is sampled
 }
 
 // ValidateLabel checks one label of a message or of a filter.
@@ -78,6 +79,7 @@ type Receive struct {
 type Delivery struct {
 	Payload []byte // as stored; see Message.Payload
 	Handle  Handle
+	Trace   string // see Message.Trace
 }
 
 // Batch is what one consume request got, in the order it must be acknowledged.

@@ -43,6 +43,7 @@ type refGroup struct {
 	q      *refQueue
 	r      *reference
 	used   bool
+	served bool // a consume call of it was answered
 	labels []string
 	match  dms.Match
 	states map[*refMessage]*refState

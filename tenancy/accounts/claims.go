@@ -92,14 +92,15 @@ func (a *Accounts) claims(p tenancy.Project, k accountKeys) (*jwt.AccountClaims,
 	}
 	scope := jwt.NewUserScope()
 	scope.Key, scope.Role = signing, "dms"
-	scope.Template.Permissions = permissions()
+	scope.Template.Permissions = permissions(p.ID)
 	c.SigningKeys.AddScopedSigner(scope)
 	return c, nil
 }
 
-// permissions are those of every connection into a project's account.
-func permissions() jwt.Permissions {
-	return jwt.Permissions{
+// permissions are those of every connection into a project's account. In the service's own
+// the nodes also talk to each other and keep logs.
+func permissions(id tenancy.ProjectID) jwt.Permissions {
+	p := jwt.Permissions{
 		Pub: jwt.Permission{Allow: jwt.StringList{
 			"q.>", "n.>", "dly.>", "due.>", "dead.>", // messages
 			"audit", // the audit trail
@@ -107,4 +108,9 @@ func permissions() jwt.Permissions {
 		}},
 		Sub: jwt.Permission{Allow: jwt.StringList{"_INBOX.>", "wake.>"}},
 	}
+	if id == Control {
+		p.Pub.Allow = append(p.Pub.Allow, "node.>", "log.>")
+		p.Sub.Allow = append(p.Sub.Allow, "node.>")
+	}
+	return p
 }

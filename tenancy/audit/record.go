@@ -44,6 +44,7 @@ type Object struct {
 	Project tenancy.ProjectID `json:"project,omitempty"` // only where it is not the project of the trail
 	Queue   string            `json:"queue,omitempty"`
 	Groups  []string          `json:"groups,omitempty"`
+	Alarm   string            `json:"alarm,omitempty"`
 	// AccessKey and Token are names, and no secrets.
 	AccessKey string `json:"access_key,omitempty"`
 	Token     string `json:"token,omitempty"`
