@@ -25,6 +25,10 @@ help: ## List the targets
 tools:
 	@command -v go >/dev/null || { echo "Go is missing: install Go $$(awk '$$1 == "go" {print $$2}' go.mod) or newer from https://go.dev/dl"; exit 1; }
 
+.PHONY: packages
+packages:
+	@.ci/packages
+
 .PHONY: build
 build: tools ## Build bin/dms
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '$(LDFLAGS)' -o bin/dms ./cmd/dms
@@ -34,9 +38,7 @@ run: build ## Run the whole service on this machine, with its data in ./.dms
 	@exec bin/dms dev
 
 .PHONY: test
-test: check ## Check and test everything, with the race detector
-	@command -v gcc >/dev/null || { echo "gcc is missing: the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)"; exit 1; }
-	@for p in promtool prometheus prometheus-alertmanager amtool; do command -v $$p >/dev/null || { echo "$$p is missing: the tests run the real programs (Debian: apt-get install prometheus prometheus-alertmanager)"; exit 1; }; done
+test: packages check ## Check and test everything, with the race detector
 	@for m in $(MODULES); do \
 		(cd $$m && echo "go test -race in $$m" && go test -race -shuffle=on -p $(P) -timeout 15m ./...); \
 	done

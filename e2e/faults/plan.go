@@ -39,6 +39,6 @@ func Usual(seed uint64, load time.Duration, rate int) Plan {
 		StepDowns: time.Second, Outages: 16 * time.Second,
 		MaxConsume: 2, Poison: 60,
 		Negative: .04, Never: .006, Late: .006, Twice: .05, Misused: .06, Leave: .02, Delayed: .02,
-		Think: 150 * time.Millisecond, Drain: 2 * time.Minute,
+		Think: 150 * time.Millisecond, Drain: max(2*time.Minute, load),
 	}
 }
