@@ -1,9 +1,11 @@
 package deploy
 
 import (
+	"net/netip"
 	"time"
 
 	"dms/tenancy"
+	"dms/tenancy/audit/trail"
 )
 
 // Config is one node's configuration as dms.yaml holds it. A field that the file
@@ -20,6 +22,8 @@ type Config struct {
 	Cluster ClusterOptions  `yaml:"cluster"`
 	Disk    DiskOptions     `yaml:"disk"`
 	Tenants TenantOptions   `yaml:"tenants"`
+	Limits  RequestLimits   `yaml:"limits"`
+	Audit   AuditOptions    `yaml:"audit"`
 	Stop    ShutdownOptions `yaml:"stop"`
 	Log     LogOptions      `yaml:"log"`
 
@@ -40,6 +44,9 @@ type APIListener struct {
 	// Clients are asked for one then, and need none, unless their token is bound to it.
 	ClientCAFile      string `yaml:"client_ca_file"`
 	InsecurePlaintext bool   `yaml:"insecure_plaintext"`
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For tells where a
+	// request comes from. Without them that is where the connection comes from.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	// PublicURL is where clients find the API, for the catalog that they ask for it:
 	// scheme and host. Empty means the host that each request was sent to.
 	PublicURL string `yaml:"public_url"`
@@ -90,6 +97,22 @@ type TenantLimits struct {
 	Queues         int   `yaml:"queues"`
 	GroupsPerQueue int   `yaml:"groups_per_queue"`
 	Stored         Bytes `yaml:"stored"` // 0 means a tenth of the disk limit, at most 10 GiB
+}
+
+// RequestLimits keep callers from taking more than their share of a node. 0 means no
+// limit.
+type RequestLimits struct {
+	RequestsPerSecond    int   `yaml:"requests_per_second"`    // of one project
+	BytesPerSecond       Bytes `yaml:"bytes_per_second"`       // of one project, both ways
+	FailuresPerSecond    int   `yaml:"failures_per_second"`    // refused credentials from one address
+	ConnectionsPerSource int   `yaml:"connections_per_source"` // from one address that is no trusted proxy
+	PollsPerSource       int   `yaml:"polls_per_source"`       // requests from one address that wait for messages
+	PollsPerProject      int   `yaml:"polls_per_project"`      // 0 means three quarters of what the node takes
+}
+
+// AuditOptions say how long it is known who did what.
+type AuditOptions struct {
+	Keep time.Duration `yaml:"keep"` // 64 MiB of a project are kept at most
 }
 
 // IdentityProvider is an OpenID Connect issuer whose tokens are accepted.
@@ -159,8 +182,13 @@ func Default() Config {
 			Queues:         limits.Queues,
 			GroupsPerQueue: limits.GroupsPerQueue,
 		}},
-		Stop: ShutdownOptions{Limit: 45 * time.Second},
-		Log:  LogOptions{Level: "info", Format: "json"},
+		Limits: RequestLimits{
+			RequestsPerSecond: 20_000, BytesPerSecond: 512 << 20, FailuresPerSecond: 10,
+			ConnectionsPerSource: 10_000, PollsPerSource: 4096,
+		},
+		Audit: AuditOptions{Keep: trail.DefaultKeep},
+		Stop:  ShutdownOptions{Limit: 45 * time.Second},
+		Log:   LogOptions{Level: "info", Format: "json"},
 
 		Monitoring: defaultMonitoring(),
 	}

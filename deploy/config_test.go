@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown level", minimal + "log: {level: loud}\n", "log.level"},
 		{"an unknown format", minimal + "log: {format: xml}\n", "log.format"},
 		{"no time to stop", minimal + "stop: {limit: 0s}\n", "stop.limit"},
+		{"a negative limit", minimal + "limits: {bytes_per_second: 1KiB, polls_per_source: -1}\n", "limits.polls_per_source"},
+		{"records for an hour", minimal + "audit: {keep: 1h}\n", "audit.keep"},
+		{"a proxy that is no network", minimal + "api: {trusted_proxies: [10.0.0.1]}\n", "10.0.0.1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,7 +164,7 @@ func TestEnvironmentConfiguresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if with.Node != "n1" || with.API != Default().API || with.Admin != Default().Admin {
+	if with.Node != "n1" || !cmp.Equal(with.API, Default().API, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) || with.Admin != Default().Admin {
 		t.Errorf("the environment changed the configuration: %+v", with)
 	}
 }

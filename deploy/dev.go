@@ -83,6 +83,9 @@ func (o DevOptions) config() (Config, string, error) {
 	c.Node = "dev"
 	c.Tenants.AutoProvision = true
 	c.Disk.Limit = o.DiskLimit
+	// Everybody who can reach it is on this machine, and would be slowed down for the
+	// mistakes of all others.
+	c.Limits.FailuresPerSecond = 0
 	if o.Listen != "" {
 		c.API.Listen = o.Listen
 	}

@@ -35,9 +35,9 @@ func importRules() []importRule {
 	return []importRule{
 		{
 			packages: []string{"dms/facade/...", "dms/monitor/...", "dms/mapping/dms", "dms/tenancy",
-				"dms/tenancy/oidc", "dms/tenancy/claims", "dms/tenancy/token", "dms/tenancy/accesskey", "dms/deploy/devidp"},
+				"dms/tenancy/oidc", "dms/tenancy/claims", "dms/tenancy/token", "dms/tenancy/accesskey", "dms/tenancy/audit", "dms/deploy/devidp"},
 			never: "github.com/nats-io",
-			why:   "the storage engine is spoken to in mapping, tenancy/accounts, tenancy/registry and tenancy/keystore only",
+			why:   "the storage engine is spoken to in mapping, tenancy/accounts, tenancy/registry, tenancy/keystore and tenancy/audit/trail only",
 		},
 		{
 			packages: []string{"dms/..."},
@@ -66,7 +66,7 @@ func importRules() []importRule {
 			why:      "only the vocabulary in mapping/dms is shared",
 		},
 		{
-			packages: []string{"dms/tenancy", "dms/mapping/dms"},
+			packages: []string{"dms/tenancy", "dms/tenancy/audit", "dms/mapping/dms"},
 			never:    "net/http",
 			why:      "the vocabulary does no I/O",
 		},

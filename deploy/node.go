@@ -13,11 +13,13 @@ import (
 	"dms/deploy/engine"
 	"dms/deploy/keys"
 	"dms/facade"
+	"dms/facade/limit"
 	"dms/mapping"
 	"dms/monitor"
 	"dms/monitor/history"
 	"dms/monitor/watch"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
 )
@@ -29,6 +31,9 @@ var (
 	_ facade.Messages   = (*mapping.Broker)(nil)
 	_ facade.Tags       = (*mapping.Broker)(nil)
 	_ facade.Projects   = (*registry.Registry)(nil)
+	_ facade.Tenants    = (*registry.Registry)(nil)
+	_ facade.Audit      = (*trail.Trail)(nil)
+	_ facade.Trail      = (*trail.Trail)(nil)
 	_ facade.Tokens     = (*credentials)(nil)
 	_ facade.Exchange   = (*credentials)(nil)
 	_ facade.Sessions   = (*credentials)(nil)
@@ -162,6 +167,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	if n.api, err = lc.Listen(ctx, "tcp", n.config.API.Listen); err != nil {
 		return fmt.Errorf("api.listen: %w", err)
 	}
+	n.api = limit.Listen(n.api, n.config.Limits.ConnectionsPerSource, n.config.API.TrustedProxies)
 	n.apiServer = facade.NewServer(http.HandlerFunc(n.serveAPI), n.log)
 	if n.tls != nil {
 		n.apiServer.TLSConfig = n.tls.config()

@@ -95,10 +95,7 @@ type watching struct {
 
 // startWatch lets this node answer for what it stores, and watch when its turn comes.
 func (n *Node) startWatch(ctx context.Context, projects *tenants, broker *mapping.Broker, traffic *sample.Traffic) (*watching, error) {
-	store, err := control.Open(ctx, projects.control)
-	if err != nil {
-		return nil, err
-	}
+	store := projects.control
 	logs, err := n.openLogs(ctx, store)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"dms/mapping"
-	"dms/mapping/control"
 	"dms/mapping/dms"
 	"dms/monitor"
 	"dms/monitor/history"
@@ -120,10 +119,7 @@ func benchService(b *testing.B) *benched {
 		b.Fatal(err)
 	}
 	d.stops.add("broker", broker.Close)
-	store, err := control.Open(b.Context(), projects.control)
-	if err != nil {
-		b.Fatal(err)
-	}
+	store := projects.control
 	logs, err := d.openLogs(b.Context(), store)
 	if err != nil {
 		b.Fatal(err)

@@ -122,7 +122,7 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 				// That it is there must be known even while nobody leads it.
 				log = mapping.LogFigures{Project: project, Name: s.Name, Consumers: log.Consumers}
 			}
-			if err == nil {
+			if err == nil && log.OfQuota() {
 				all = append(all, log)
 			}
 		}

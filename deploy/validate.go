@@ -25,6 +25,7 @@ func (c Config) Validate() error {
 		c.validateListeners(),
 		c.validateCluster(),
 		c.validateTenants(),
+		c.validateRequests(),
 		c.validateProviders(),
 		c.validateAccessKeys(),
 		c.validateLog(),
@@ -130,6 +131,23 @@ func (c Config) validateTenants() error {
 	}
 	if life := c.Tenants.AccessKeyLife; life < 0 || life > 0 && life < time.Hour {
 		errs = append(errs, fmt.Errorf("tenants.access_key_life: %s, want at least 1h, or 0 for no limit", life))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateRequests() error {
+	var errs []error
+	for name, n := range map[string]int64{
+		"requests_per_second": int64(c.Limits.RequestsPerSecond), "bytes_per_second": int64(c.Limits.BytesPerSecond),
+		"failures_per_second": int64(c.Limits.FailuresPerSecond), "connections_per_source": int64(c.Limits.ConnectionsPerSource),
+		"polls_per_source": int64(c.Limits.PollsPerSource), "polls_per_project": int64(c.Limits.PollsPerProject),
+	} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("limits.%s: %d, want 0 or more", name, n))
+		}
+	}
+	if c.Audit.Keep < 24*time.Hour || c.Audit.Keep > 10*365*24*time.Hour {
+		errs = append(errs, fmt.Errorf("audit.keep: %s, want a day to ten years", c.Audit.Keep))
 	}
 	return errors.Join(errs...)
 }

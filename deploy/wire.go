@@ -7,9 +7,12 @@ import (
 
 	"dms/facade"
 	"dms/mapping"
+	"dms/mapping/control"
 	"dms/monitor/sample"
+	"dms/monitor/watch"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
+	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
 
@@ -21,7 +24,8 @@ type tenants struct {
 	accounts *accounts.Accounts
 	registry *registry.Registry
 	keys     *keystore.Store
-	control  *nats.Conn // to the service's own account
+	defaults tenancy.Limits
+	control  *control.Store // what the service itself must remember
 }
 
 // Connect implements mapping.Tenants.
@@ -50,6 +54,11 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	audited, err := n.openTrail(projects)
+	if err != nil {
+		return nil, err
+	}
+	n.stops.add("audit trail", func(ctx context.Context) error { audited.Close(ctx); return nil })
 	broker, err := n.newBroker(projects)
 	if err != nil {
 		return nil, err
@@ -78,6 +87,8 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
+		Audit: audited, Trail: audited, Tenants: projects.registry, ProjectLimits: projects.defaults,
+		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
 		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,
@@ -111,25 +122,33 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits(history)}); err != nil {
 		return nil, err
 	}
-	control, err := acc.Connect(ctx, accounts.Control)
+	conn, err := acc.Connect(ctx, accounts.Control)
 	if err != nil {
 		return nil, err
 	}
-	n.stops.add("control connection", closeConn(control))
-	store, err := n.openKeystore(ctx, control)
+	n.stops.add("control connection", closeConn(conn))
+	store, err := n.openKeystore(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	// A project that is made again under the same id must not find old keys that open it.
+	memory, err := control.Open(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	// A project that is made again under the same id must not find old keys that open it,
+	// nor alarms that tell others of it.
 	remove := func(ctx context.Context, id tenancy.ProjectID) error {
 		if err := store.DeleteAll(ctx, id); err != nil {
+			return err
+		}
+		if err := watch.DeleteAlarms(ctx, records{memory}, id); err != nil {
 			return err
 		}
 		return acc.Delete(ctx, id)
 	}
 	limits := n.projectLimits(total)
 	reg, err := registry.Open(ctx, registry.Options{
-		Conn: control, Provision: acc.Provision, Remove: remove,
+		Conn: conn, Provision: acc.Provision, Remove: remove,
 		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
 		TotalBytes: total - history, Log: n.log,
 	})
@@ -143,11 +162,11 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{acc, reg, store, control}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory}, n.admitConfigured(ctx, reg, limits)
 }
 
 // openKeystore opens the access keys that are made over the API.
-func (n *Node) openKeystore(ctx context.Context, control *nats.Conn) (*keystore.Store, error) {
+func (n *Node) openKeystore(ctx context.Context, conn *nats.Conn) (*keystore.Store, error) {
 	sealing, err := n.keys.Sealing("access key")
 	if err != nil {
 		return nil, err
@@ -157,7 +176,7 @@ func (n *Node) openKeystore(ctx context.Context, control *nats.Conn) (*keystore.
 		secrets[i] = keystore.SealingKey{ID: k.ID, Secret: k.Key}
 	}
 	store, err := keystore.Open(ctx, keystore.Options{
-		Conn: control, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
+		Conn: conn, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -191,6 +210,22 @@ func (n *Node) admitConfigured(ctx context.Context, reg *registry.Registry, limi
 		}
 	}
 	return nil
+}
+
+// openTrail opens the record of who did what.
+func (n *Node) openTrail(projects *tenants) (*trail.Trail, error) {
+	return trail.New(trail.Options{
+		Connect: projects.accounts.Connect, Secret: n.keys.Master(),
+		Node: n.config.Node, Keep: n.config.Audit.Keep, Log: n.log,
+	})
+}
+
+func (n *Node) requestLimits() facade.Limits {
+	l := n.config.Limits
+	return facade.Limits{
+		RequestsPerSecond: l.RequestsPerSecond, BytesPerSecond: int(l.BytesPerSecond), FailuresPerSecond: l.FailuresPerSecond,
+		PollsPerSource: l.PollsPerSource, PollsPerProject: l.PollsPerProject,
+	}
 }
 
 func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {

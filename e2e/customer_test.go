@@ -126,6 +126,18 @@ func (c customer) accessKey(members string) Project {
 	return p
 }
 
+// anAlarm is one that never fires: there is nothing that it looks at.
+const anAlarm = `{"name":"a","metric":"queued_messages","comparison":">","threshold":1e9,"queue_id":"` + noQueue + `"}`
+
+// alarm creates an alarm with a description.
+func (c customer) alarm(description string) string {
+	c.t.Helper()
+	var made struct{ ID string }
+	c.must(http.StatusCreated, &made, "POST", "/alarms", strings.Replace(anAlarm, "{", fmt.Sprintf(`{"description":%q,`, description), 1))
+	c.t.Cleanup(func() { c.drop("/alarms/" + made.ID) })
+	return made.ID
+}
+
 // drop deletes what a test has made and may have deleted itself. It outlives the test's
 // context.
 func (c customer) drop(path string) {

@@ -40,6 +40,13 @@ type Operation struct {
 	NoToken bool     // it can be called without a credential
 }
 
+// operatorPrefix is where operators' operations are. Their errors have a shape of their
+// own, which the description tells.
+const operatorPrefix = "/admin/"
+
+// Operators reports whether the operation is one of operators.
+func (o Operation) Operators() bool { return strings.HasPrefix(o.Path, operatorPrefix) }
+
 // Operations returns all that is described, ordered by ID.
 func (d *Description) Operations() []Operation {
 	var all []Operation
@@ -100,7 +107,7 @@ func (t Transport) check(req *http.Request, res *http.Response, body []byte) err
 		return fmt.Errorf("there is no X-Request-Id")
 	}
 	route := t.Description.route(req.Method, req.URL.EscapedPath())
-	if res.StatusCode >= http.StatusBadRequest && !identity(route) {
+	if res.StatusCode >= http.StatusBadRequest && !identity(route) && !strings.HasPrefix(req.URL.Path, operatorPrefix) {
 		if err := checkError(body, id); err != nil {
 			return err
 		}

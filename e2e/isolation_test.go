@@ -14,18 +14,19 @@ import (
 // victim is what a project has that another one must not reach.
 type victim struct {
 	queue, group, handler, dead string
-	name, key                   string
-	accessKey                   string
+	name, key, project          string
+	accessKey, alarm            string
 }
 
 // newVictim fills a queue of the customer with everything there is.
 func newVictim(c customer) victim {
 	c.t.Helper()
-	v := victim{name: name(c.t)}
+	v := victim{name: name(c.t), project: c.project.ID}
 	v.key = "key-" + v.name
 	v.queue = c.namedQueue(v.name, `,"redrive_policy":"enable","max_consume_count":1`)
 	v.group = c.group(v.queue, "g")
 	c.must(http.StatusNoContent, nil, "POST", "/queue/"+v.queue+"/tags", fmt.Sprintf(`{"tag":{"key":%q,"value":"secret"}}`, v.key))
+	v.alarm = c.alarm("secret")
 	v.accessKey = c.accessKey(`"roles":["viewer"],"description":"secret"`).AccessKey
 	c.send(v.queue, texts("secret")...)
 	c.settle(groupPath(v.queue, v.group)+"/ack", "fail", c.take(1, v.queue, v.group)...)
@@ -38,7 +39,7 @@ func newVictim(c customer) victim {
 // fill puts IDs into the template of a path.
 func (v victim) fill(t *testing.T, template, project string) string {
 	t.Helper()
-	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey).Replace(template)
+	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey, "{alarm_id}", v.alarm).Replace(template)
 	if strings.Contains(path, "{") {
 		t.Fatalf("%s has a parameter that this test does not know: give it a value that must not be reached", template)
 	}
@@ -48,8 +49,8 @@ func (v victim) fill(t *testing.T, template, project string) string {
 // found is what an answer to somebody else tells of the victim, "" if nothing.
 func (v victim) found(a Answer, owner customer) string {
 	// A member of that name is no secret, nor is the name of the one user.
-	body := strings.NewReplacer(`"secret":`, "", `"id":"`+service.Env.Username+`"`, "", `"created_by":"`+service.Env.Username+`"`, "").Replace(string(a.Body))
-	for _, secret := range []string{v.queue, v.group, v.accessKey, "secret", owner.project.ID, owner.project.Name} {
+	body := strings.NewReplacer(`"secret":`, "", `"subject":"`+service.Env.Username+`"`, "", `"id":"`+service.Env.Username+`"`, "", `"created_by":"`+service.Env.Username+`"`, "").Replace(string(a.Body))
+	for _, secret := range []string{v.queue, v.group, v.accessKey, v.alarm, "secret", owner.project.ID, owner.project.Name} {
 		if strings.Contains(body, `"`+secret+`"`) {
 			return secret
 		}
@@ -60,7 +61,7 @@ func (v victim) found(a Answer, owner customer) string {
 // state is all that the owner can see of the victim. It changes nothing.
 func (v victim) state(c customer) []string {
 	var all []string
-	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey} {
+	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey, "/alarms/" + v.alarm} {
 		all = append(all, c.call("GET", path, "").String())
 	}
 	return all
@@ -93,6 +94,8 @@ func reaches() map[string]reach {
 		"consumeDeadLetters":  {query: "?time_wait=1"},
 		"ackMessages":         {body: func(v victim) string { return `{"message":[` + entry(v.handler, "success") + `]}` }},
 		"ackDeadLetters":      {body: func(v victim) string { return `{"message":[` + entry(v.dead, "success") + `]}` }},
+		"listAudit":           {own: true, query: "?limit=200"},
+		"verifyAudit":         {own: true},
 		"showQuotas":          {own: true},
 		"showQuotasDMS":       {own: true},
 		"changeTags":          {body: func(v victim) string { return fmt.Sprintf(`{"action":"delete","tags":[{"key":%q}]}`, v.key) }},
@@ -108,9 +111,18 @@ func reaches() map[string]reach {
 		"changeAccessKey":     {body: fixed(`{"description":"intruder"}`)},
 		"deleteAccessKey":     {},
 		"rotateAccessKey":     {},
+		"showMetrics":         {own: true, query: "?metric=queued_messages"},
+		"listAlarms":          {own: true},
+		"createAlarm":         {own: true, body: fixed(anAlarm)},
+		"showAlarm":           {},
+		"replaceAlarm":        {body: fixed(anAlarm)},
+		"deleteAlarm":         {},
+		"muteAlarm":           {body: fixed(`{"seconds":60}`)},
+		"testAlarm":           {},
+		"alarmHistory":        {},
 		"showCatalog":         {caller: true},
 		"listAuthProjects":    {caller: true},
-		"listProjects":        {caller: true},
+		"listOwnProjects":     {caller: true},
 		"listDomains":         {caller: true},
 		"listUsers":           {caller: true},
 		"showToken":           {caller: true, header: []string{"X-Subject-Token", "forged"}},
@@ -122,11 +134,18 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 	t.Parallel()
 	owner, intruder := customerOf(t, service, 0), customerOf(t, service, 1)
 	v := newVictim(owner)
-	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, accessKey: strings.Repeat("A", 20)}
+	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, accessKey: noKey, alarm: noAlarm}
 	before := v.state(owner)
 
 	rows := reaches()
 	for _, op := range description.Operations() {
+		if op.Operators() {
+			a := intruder.at(op.Method, v.fill(t, op.Path, owner.project.ID), "")
+			if a.Status != http.StatusForbidden || !strings.Contains(string(a.Body), `"access_denied"`) {
+				t.Errorf("%s by a tenant: %v, want 403", op.ID, a)
+			}
+			continue
+		}
 		row, known := rows[op.ID]
 		delete(rows, op.ID)
 		if op.NoToken {
@@ -165,7 +184,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 				if found := v.found(a, owner); found != "" {
 					t.Errorf("%s tells %q of another project: %v", op.ID, found, a)
 				}
-				if path, makes := map[string]string{"createQueue": "/queues/", "createAccessKey": "/access-keys/"}[op.ID]; makes {
+				if path, makes := map[string]string{"createQueue": "/queues/", "createAccessKey": "/access-keys/", "createAlarm": "/alarms/"}[op.ID]; makes {
 					var made struct{ ID string }
 					if err := json.Unmarshal(a.Body, &made); err != nil {
 						t.Fatal(err)

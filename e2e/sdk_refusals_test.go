@@ -14,6 +14,8 @@ import (
 const (
 	noQueue = "00000000-0000-4000-8000-000000000000"
 	noGroup = "g-00000000-0000-4000-8000-000000000000"
+	noKey   = "AAAAAAAAAAAAAAAAAAAA"
+	noAlarm = "00000000000000000000000000000000"
 )
 
 // refusal is a call that the service has to refuse.

@@ -10,6 +10,7 @@ import (
 	"dms/mapping/dms"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/audit"
 )
 
 // defaultOverlap is how long the secret before a rotation stays valid.
@@ -130,6 +131,7 @@ func (a *API) createAccessKey(c *call) error {
 	if err != nil {
 		return unavailable(err)
 	}
+	eventOf(c.ctx()).object.AccessKey = k.ID
 	return c.encode(http.StatusCreated, newAccessKeyItem(k, secret))
 }
 
@@ -180,7 +182,9 @@ func (a *API) accessKeyID(c *call) (string, error) {
 	if a.o.AccessKeys == nil {
 		return "", &dms.Error{Code: dms.NoSuchRoute}
 	}
-	return param(c.r, "access_key")
+	id, err := param(c.r, "access_key")
+	eventOf(c.ctx()).object.AccessKey = audit.Clip(id)
+	return id, err
 }
 
 // parseKeyChange reads what is to be set of a key. Naming roles takes permissions on

@@ -19,6 +19,7 @@ func (a *API) createAlarm(c *call) error {
 	if err != nil {
 		return err
 	}
+	eventOf(c.ctx()).object.Alarm = string(made.ID)
 	return c.encode(http.StatusCreated, a.alarmItem(made, alarm.State{}))
 }
 
@@ -85,6 +86,7 @@ func (a *API) withAlarm(c *call, f func(alarm.ID) error) error {
 	if !ok {
 		return &dms.Error{Code: dms.AlarmNotFound}
 	}
+	eventOf(c.ctx()).object.Alarm = string(id)
 	return f(id)
 }
 

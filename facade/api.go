@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"dms/facade/limit"
 	"dms/tenancy"
 )
 
@@ -19,6 +20,13 @@ type Options struct {
 	Tags     Tags
 	Projects Projects
 	Tokens   Tokens
+	Audit    Audit
+	Trail    Trail
+
+	// Tenants serves operators; nil means that there are no routes for them.
+	Tenants Tenants
+	// ProjectLimits are those of a project that an operator makes without saying.
+	ProjectLimits tenancy.Limits
 
 	// Metrics and Alarms are what monitoring offers; nil means that there is none.
 	Metrics Metrics
@@ -43,6 +51,9 @@ type Options struct {
 	PublicURL, Region, Domain string
 
 	Capacity Capacity
+	Limits   Limits
+	// Proxies are the networks whose word is taken for whom they speak for.
+	Proxies limit.Proxies
 
 	// Observe, if set, is told of every request when it has been answered. It is
 	// called from the request's goroutine and must not block.
@@ -69,6 +80,7 @@ type API struct {
 	o       Options
 	errors  errorTable
 	pools   pools
+	gates   gates
 	handler http.Handler
 
 	drained context.Context // cancelled when long polls shall end
@@ -84,7 +96,7 @@ func New(o Options) (*API, error) {
 		part any
 	}{
 		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags},
-		{"Projects", o.Projects}, {"Tokens", o.Tokens},
+		{"Projects", o.Projects}, {"Tokens", o.Tokens}, {"Audit", o.Audit}, {"Trail", o.Trail},
 	} {
 		if need.part == nil {
 			return nil, fmt.Errorf("facade: option %s is missing", need.name)
@@ -94,6 +106,9 @@ func New(o Options) (*API, error) {
 		return nil, errors.New("facade: option Log is missing")
 	}
 	if err := o.Capacity.validate(); err != nil {
+		return nil, fmt.Errorf("facade: %w", err)
+	}
+	if err := o.Limits.validate(); err != nil {
 		return nil, fmt.Errorf("facade: %w", err)
 	}
 	if o.Now == nil {
@@ -109,7 +124,7 @@ func New(o Options) (*API, error) {
 		o.Domain = "Default"
 	}
 	o.Log = o.Log.With(slog.String("component", "facade"))
-	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity)}
+	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity, o.Limits.PollsPerProject), gates: newGates(o.Limits)}
 	// Draining outlives every request, so its context has no parent; Drain ends it.
 	a.drained, a.drain = context.WithCancelCause(context.Background())
 	mux, err := a.mux()

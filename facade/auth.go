@@ -15,6 +15,9 @@ import (
 // authorise finds out who is calling and whether they may do what the route does, and
 // admits the project. What exactly was wrong with a credential is for the log only.
 func (a *API) authorise(c *call) error {
+	if c.route.needs == tenancy.Operate {
+		return a.authoriseOperator(c)
+	}
 	id, err := tenancy.ParseProjectID(chi.URLParam(c.r, "project"))
 	if err != nil {
 		return dms.Wrap(dms.BadProjectID, err)
@@ -26,11 +29,17 @@ func (a *API) authorise(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.know(caller)
 	if !caller.Member(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("the caller is not a member of the project"))
 	}
 	if claimed := c.r.Header.Get("X-Project-Id"); claimed != "" && claimed != string(id) {
 		return dms.Wrap(dms.ProjectMismatch, errors.New("X-Project-Id names another project than the URL"))
+	}
+	ev := eventOf(c.ctx())
+	ev.member = true
+	if err := a.mayGoOn(c, id); err != nil {
+		return err
 	}
 	if !caller.Can(c.route.needs, id) {
 		// Whether the queue is one of theirs is seen once it is read from the URL.
@@ -40,6 +49,7 @@ func (a *API) authorise(c *call) error {
 	}
 	c.project, err = a.admit(ctx, id, caller.Grants[id].Name)
 	if err != nil {
+		ev.member = false // it has no trail that could be written to
 		return err
 	}
 	if err := checkBound(c.project, caller, c.signed); err != nil {
@@ -49,7 +59,49 @@ func (a *API) authorise(c *call) error {
 	return nil
 }
 
-// identify finds out who is calling, for routes of no project.
+// authoriseOperator is authorise for routes that act on the whole service. The rate is
+// that of all operators together.
+func (a *API) authoriseOperator(c *call) error {
+	if a.o.Tenants == nil {
+		return &dms.Error{Code: dms.NoSuchRoute}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
+	defer cancel()
+	caller, err := a.authenticate(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.know(caller)
+	if err := a.mayOperate(caller, c.signed); err != nil {
+		return err
+	}
+	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
+	return a.mayGoOn(c, tenancy.Control)
+}
+
+// mayOperate demands an operator of a project that admits the credential: what a stolen
+// token cannot do to its own project, it must not do to all.
+func (a *API) mayOperate(caller tenancy.Identity, signed bool) error {
+	var refused error = &dms.Error{Code: dms.AccessDenied}
+	for id := range caller.Grants {
+		if !caller.Can(tenancy.Operate, id) {
+			continue
+		}
+		p, err := a.o.Tenants.Project(id)
+		if err != nil && !errors.Is(err, tenancy.ErrNoProject) {
+			return unavailable(err)
+		}
+		err = checkBound(p, caller, signed)
+		if err == nil {
+			return nil
+		}
+		refused = err
+	}
+	return refused
+}
+
+// identify finds out who is calling, for routes of no project. What such a route changes
+// is recorded in the trail of the caller's project, if there is one.
 func (a *API) identify(c *call) error {
 	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
 	defer cancel()
@@ -57,8 +109,36 @@ func (a *API) identify(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.know(caller)
+	if id, only := onlyProject(caller); only && c.route.changes() {
+		p, err := a.admit(ctx, id, caller.Grants[id].Name)
+		if err != nil && !noProject(err) {
+			return err
+		}
+		if err == nil {
+			ev := eventOf(c.ctx())
+			c.project, ev.project, ev.member = p, id, true
+			if err := a.mayGoOn(c, id); err != nil {
+				return err
+			}
+		}
+	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))
 	return nil
+}
+
+// know notes that the credential is good, and whose it is.
+func (c *call) know(caller tenancy.Identity) {
+	ev := eventOf(c.ctx())
+	ev.caller, ev.known = caller, true
+}
+
+// onlyProject is the project of a caller who has rights in just one.
+func onlyProject(caller tenancy.Identity) (tenancy.ProjectID, bool) {
+	for id := range caller.Grants {
+		return id, len(caller.Grants) == 1
+	}
+	return "", false
 }
 
 // caller is who authorise or identify found; for a public route it may do nothing.
@@ -98,6 +178,9 @@ func (a *API) admit(ctx context.Context, id tenancy.ProjectID, name string) (ten
 	}
 	return tenancy.Project{}, unavailable(err)
 }
+
+// noProject reports whether an error of admit says that there is no such project.
+func noProject(err error) bool { return errors.Is(err, tenancy.ErrNoProject) }
 
 // authenticate takes the first credential the request carries: a token in its own
 // header, a signature, a bearer token.

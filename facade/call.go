@@ -45,7 +45,8 @@ const (
 func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ev := eventOf(r.Context())
-		ev.route, ev.keystone = rt.pattern, rt.keystone
+		ev.route, ev.action, ev.keystone = rt.pattern, rt.action, rt.keystone
+		ev.uses = rt.class == sends || rt.class == polls || rt.class == acks
 		if err := a.run(rt, w, r); err != nil {
 			a.writeError(w, r, err)
 		}
@@ -56,6 +57,11 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 	c := &call{route: rt, w: w, r: r}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return &dms.Error{Code: dms.BadEncoding}
+	}
+	if !rt.public || rt.login {
+		if err := a.mayTry(c); err != nil {
+			return err
+		}
 	}
 	switch {
 	case rt.needs != 0:
@@ -78,6 +84,13 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer pool.leave(c.project.ID)
+	if rt.class == polls {
+		source := eventOf(r.Context()).source
+		if !a.gates.polls.Enter(source) {
+			return dms.Errorf(dms.TooManyRequests, "too many requests that wait for messages came from this address: wait and repeat the request")
+		}
+		defer a.gates.polls.Leave(source)
+	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
@@ -89,6 +102,9 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer cancel()
+	if rt.changes() {
+		return a.recorded(c)
+	}
 	return rt.handler(a, c)
 }
 
@@ -122,12 +138,14 @@ func (c *call) target() error {
 				return err
 			}
 			c.queue = dms.QueueRef{Project: c.project.ID, Queue: id}
+			eventOf(c.ctx()).object.Queue = string(id)
 		case key == "group":
 			id, err := dms.ParseGroupID(value)
 			if err != nil {
 				return err
 			}
 			c.group = dms.GroupRef{QueueRef: c.queue, Group: id}
+			eventOf(c.ctx()).object.Groups = []string{string(id)}
 		}
 	}
 	query, err := url.ParseQuery(c.r.URL.RawQuery)

@@ -42,7 +42,9 @@ func (c class) String() string {
 
 type pools [classes]*pool
 
-func newPools(c Capacity) pools {
+// newPools makes the pools. At most pollsPerProject requests of one project wait for
+// messages; 0 means the share that it has of every pool.
+func newPools(c Capacity, pollsPerProject int) pools {
 	size := func(n, byDefault int) *pool {
 		if n == 0 {
 			n = byDefault
@@ -51,10 +53,14 @@ func newPools(c Capacity) pools {
 		// others out.
 		return &pool{size: n, share: n - n/4, running: make(map[tenancy.ProjectID]int)}
 	}
-	return pools{
+	all := pools{
 		admin: size(c.Admin, 128), polls: size(c.Polls, 4096),
 		sends: size(c.Sends, 256), acks: size(c.Acks, 512),
 	}
+	if pollsPerProject > 0 {
+		all[polls].share = min(pollsPerProject, all[polls].size)
+	}
+	return all
 }
 
 // pool counts running requests.
@@ -76,13 +82,26 @@ func (p *pool) enter(project tenancy.ProjectID) error {
 		p.full++
 		return dms.Errorf(dms.Unavailable, "this node is working at its limit: repeat the request")
 	}
-	if p.running[project] >= p.share {
+	if p.running[project] >= p.allowance(project) {
 		p.shared++
 		return dms.Errorf(dms.TooManyRequests, "the project has too many requests running at once: wait and repeat the request")
 	}
 	p.total++
 	p.running[project]++
 	return nil
+}
+
+// allowance is how many requests the project may have running. Once three quarters of the
+// pool are taken, projects share it evenly: who has more than that waits for the others.
+func (p *pool) allowance(project tenancy.ProjectID) int {
+	if p.total < p.size-p.size/4 {
+		return p.share
+	}
+	active := len(p.running)
+	if p.running[project] == 0 {
+		active++
+	}
+	return min(p.share, max(p.size/active, 1))
 }
 
 func (p *pool) leave(project tenancy.ProjectID) {

@@ -94,6 +94,8 @@ func table() []published {
 		{dms.SignatureBad, 401, 301, gateway, "the signature of the request is not valid"},
 		{dms.AccessDenied, 403, 10240311, service, "the caller's role does not permit this operation"},
 
+		{dms.ProjectNotFound, 404, 10240406, service, "the project does not exist"},
+		{dms.ProjectExists, 409, 10240017, service, "the project exists already"},
 		// Numbers of our own, outside of the published ranges.
 		{dms.AccessKeyNotFound, 404, 10240601, service, "the access key does not exist"},
 		{dms.AccessKeyFixed, 403, 10240602, service, "the access key is in the configuration of the service: only its operator can change it"},
@@ -145,8 +147,8 @@ func cause(err error) error {
 	return err
 }
 
-// retryAfter is what callers are asked to wait for, in seconds, when the service or
-// their project is overloaded. It is short since the limits count running requests.
+// retryAfter is what callers are asked to wait for, in seconds, where nothing more
+// particular is known. It is short since most limits count running requests.
 const retryAfter = "1"
 
 // writeError answers with the five strings of every error. All members are strings
@@ -156,9 +158,12 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	ev := eventOf(r.Context())
 	ev.code, ev.cause = row.text(), cause(err)
 	ev.gone = r.Context().Err() != nil
-
-	if ev.keystone {
-		setErrorHeaders(w.Header(), row.status)
+	setErrorHeaders(w.Header(), row.status)
+	switch {
+	case isOperators(r):
+		writeProblem(w, row, sentence, ev.requestID)
+		return
+	case ev.keystone:
 		_ = writeJSON(w, row.status, keystoneError(row.status, sentence))
 		return
 	}
@@ -175,7 +180,6 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	body = appendString(body, ev.requestID)
 	body = append(body, '}')
 
-	setErrorHeaders(w.Header(), row.status)
 	// The client may be gone; the event line tells the status all the same.
 	_ = writeJSON(w, row.status, body)
 }
@@ -185,7 +189,9 @@ func setErrorHeaders(h http.Header, status int) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		h.Set("Retry-After", retryAfter)
+		if h.Get("Retry-After") == "" { // a limit may know better
+			h.Set("Retry-After", retryAfter)
+		}
 	}
 }
 

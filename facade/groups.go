@@ -19,6 +19,7 @@ func (a *API) createGroups(c *call) error {
 	answer := createdGroups{Groups: make([]createdGroup, len(made))}
 	for i, g := range made {
 		answer.Groups[i] = createdGroup{ID: g.Ref.Group, Name: g.Name}
+		c.touch(c.queue.Queue, g.Ref.Group)
 	}
 	return c.encode(http.StatusCreated, answer)
 }

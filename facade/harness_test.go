@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"dms/mapping/dms"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/audit"
 )
 
 const (
@@ -56,6 +58,9 @@ type fake struct {
 	findQueues   func(context.Context, tenancy.ProjectID, dms.TagQuery) ([]dms.TaggedQueue, error)
 	admit        func(context.Context, tenancy.ProjectID, string) (tenancy.Project, error)
 	signature    func(*http.Request, []byte) (tenancy.Identity, error)
+	tenants      []tenancy.Project
+	unrecorded   func() error // of Ready and Write
+	unread       func() error // of Page and Verify
 	idToken      func(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
 	issue        func(tenancy.Identity, time.Time) (string, time.Time, error)
 	inspect      func(context.Context, string) (tenancy.Token, error)
@@ -67,8 +72,15 @@ type fake struct {
 	rotateKey    func(context.Context, tenancy.ProjectID, string, tenancy.Identity, time.Duration) (tenancy.AccessKey, accesskey.Secret, error)
 	deleteKey    func(context.Context, tenancy.ProjectID, string) error
 
-	mu    sync.Mutex
-	calls []string
+	mu      sync.Mutex
+	calls   []string
+	records []recorded
+}
+
+// recorded is one record or count, and the trail that it went to.
+type recorded struct {
+	trail  tenancy.ProjectID
+	record audit.Record
 }
 
 func (f *fake) note(name string) error {
@@ -248,6 +260,130 @@ func (f *fake) Issue(id tenancy.Identity, notAfter time.Time) (string, time.Time
 	return f.issue(id, notAfter)
 }
 
+func (f *fake) Ready(context.Context, tenancy.ProjectID) error {
+	if f.unrecorded == nil {
+		return nil
+	}
+	return f.unrecorded()
+}
+
+func (f *fake) Write(ctx context.Context, p tenancy.ProjectID, r audit.Record) error {
+	if f.unrecorded != nil {
+		if err := f.unrecorded(); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records = append(f.records, recorded{p, r})
+	return nil
+}
+
+// Note keeps every count as a record of its own.
+func (f *fake) Note(p tenancy.ProjectID, k audit.Kind, c audit.Count) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.Calls = 1
+	f.records = append(f.records, recorded{p, audit.Record{Kind: k, Node: "n", Counts: []audit.Count{c}}})
+}
+
+// recorded returns what was recorded since the last call.
+func (f *fake) recorded() []recorded {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.records
+	f.records = nil
+	return all
+}
+
+func (f *fake) Page(_ context.Context, p tenancy.ProjectID, q audit.Query) (audit.Page, error) {
+	if f.unread != nil {
+		return audit.Page{}, f.unread()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var page audit.Page
+	for i, r := range f.records {
+		if n := uint64(i + 1); r.trail == p && n > q.After && r.record.Matches(q.Action, q.Actor) {
+			if len(page.Entries) == q.Limit {
+				page.Next = page.Entries[q.Limit-1].Sequence
+				break
+			}
+			page.Entries = append(page.Entries, audit.Entry{Sequence: n, Record: r.record, Hash: []byte("hash")})
+		}
+	}
+	return page, nil
+}
+
+func (f *fake) Verify(_ context.Context, p tenancy.ProjectID) (audit.Report, error) {
+	if f.unread != nil {
+		return audit.Report{}, f.unread()
+	}
+	if p == audit.Service {
+		return audit.Report{}, nil
+	}
+	return audit.Report{First: 1, Last: 3, Records: 2, From: time.Unix(1, 0).UTC(), To: time.Unix(2, 0).UTC(), Head: []byte("head"),
+		Broken: &audit.Break{Sequence: 3, Reason: "the record is missing"}}, nil
+}
+
+func (f *fake) All() []tenancy.Project {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.tenants)
+}
+
+func (f *fake) Project(id tenancy.ProjectID) (tenancy.Project, error) {
+	for _, p := range f.All() {
+		if p.ID == id {
+			return p, nil
+		}
+	}
+	return tenancy.Project{}, tenancy.ErrNoProject
+}
+
+// fakeTenants is the fake as the list of projects: access keys have methods of the same
+// names.
+type fakeTenants struct{ *fake }
+
+func (f fakeTenants) Create(_ context.Context, p tenancy.Project) error {
+	if _, err := f.Project(p.ID); err == nil {
+		return fmt.Errorf("secret detail: %w", tenancy.ErrExists)
+	}
+	if p.Limits.StoredBytes > 1<<40 {
+		return fmt.Errorf("secret detail: %w", tenancy.ErrNoRoom)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tenants = append(f.tenants, p)
+	slices.SortFunc(f.tenants, func(a, b tenancy.Project) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return nil
+}
+
+func (f fakeTenants) Change(_ context.Context, id tenancy.ProjectID, change func(tenancy.Project) (tenancy.Project, error)) (tenancy.Project, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range f.tenants {
+		if p.ID == id {
+			p, err := change(p)
+			if err == nil {
+				f.tenants[i] = p
+			}
+			return p, err
+		}
+	}
+	return tenancy.Project{}, tenancy.ErrNoProject
+}
+
+func (f fakeTenants) Delete(_ context.Context, id tenancy.ProjectID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tenants = slices.DeleteFunc(f.tenants, func(p tenancy.Project) bool { return p.ID == id })
+	return nil
+}
+
 func (f *fake) InspectToken(ctx context.Context, token string) (tenancy.Token, error) {
 	if f.inspect == nil {
 		id, expires, err := f.VerifyToken(ctx, token)
@@ -347,6 +483,7 @@ func (b *lockedBuffer) String() string {
 func options(f *fake) facade.Options {
 	return facade.Options{
 		Queues: f, Groups: f, Messages: f, Tags: f, Projects: f, Tokens: f, Signatures: f, Exchange: f,
+		Audit: f, Trail: f, Tenants: fakeTenants{f}, ProjectLimits: tenancy.DefaultLimits(),
 		Sessions: f, AccessKeys: f,
 		Log: slog.New(slog.DiscardHandler),
 	}

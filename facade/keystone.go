@@ -77,7 +77,7 @@ func (a *API) links(c *call) listLinks {
 	return listLinks{Self: a.publicURL(c.r) + c.r.URL.EscapedPath()}
 }
 
-type projectItem struct {
+type ownProject struct {
 	namedItem
 	DomainID    string `json:"domain_id"`
 	ParentID    string `json:"parent_id"`
@@ -86,9 +86,9 @@ type projectItem struct {
 	IsDomain    bool   `json:"is_domain"`
 }
 
-type projectList struct {
-	Projects []projectItem `json:"projects"`
-	Links    listLinks     `json:"links"`
+type ownProjectList struct {
+	Projects []ownProject `json:"projects"`
+	Links    listLinks    `json:"links"`
 }
 
 // reach is every project that the caller can use or get a token for, by id, with the name
@@ -114,23 +114,23 @@ func (a *API) projectName(id tenancy.ProjectID, grant tenancy.Grant) string {
 	return cmp.Or(grant.Name, a.o.ProjectName(id), string(id))
 }
 
-// listProjects lists the caller's projects. Clients that know only a region ask for the
+// listOwnProjects lists the caller's projects. Clients that know only a region ask for the
 // project of its name: a caller with one project means that one.
-func (a *API) listProjects(c *call) error {
+func (a *API) listOwnProjects(c *call) error {
 	name, err := c.one("name")
 	if err != nil {
 		return err
 	}
 	all := a.reach(c.caller())
-	list := projectList{Projects: []projectItem{}, Links: a.links(c)}
+	list := ownProjectList{Projects: []ownProject{}, Links: a.links(c)}
 	for id, grant := range all {
 		if name == "" || name == grant.Name || name == a.o.Region && len(all) == 1 {
-			list.Projects = append(list.Projects, projectItem{
+			list.Projects = append(list.Projects, ownProject{
 				namedItem: namedItem{ID: string(id), Name: a.projectName(id, grant)}, DomainID: domainID, ParentID: domainID, Enabled: true,
 			})
 		}
 	}
-	slices.SortFunc(list.Projects, func(a, b projectItem) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list.Projects, func(a, b ownProject) int { return cmp.Compare(a.ID, b.ID) })
 	return c.encode(http.StatusOK, list)
 }
 
@@ -216,6 +216,11 @@ func (a *API) revokeToken(c *call) error {
 	t, err := a.subjectToken(c)
 	if err != nil {
 		return err
+	}
+	object := &eventOf(c.ctx()).object
+	object.Token = t.Identity.TokenID
+	if id, only := onlyProject(t.Identity); only && id != c.project.ID {
+		object.Project = id
 	}
 	if err := a.o.Sessions.RevokeToken(c.ctx(), t, t.Identity); err != nil {
 		return unavailable(err)

@@ -46,6 +46,7 @@ func (a *API) createToken(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.know(id)
 	return a.issueToken(c, issue{id: id, method: req.method, provider: id.Issuer, protocol: "oidc", expires: notAfter}, req.scope)
 }
 
@@ -67,6 +68,7 @@ func (a *API) federate(c *call) error {
 	if err != nil {
 		return tokenError(err)
 	}
+	c.know(id)
 	return a.issueToken(c, issue{
 		id: id, method: "mapped", provider: provider, protocol: chi.URLParam(c.r, "protocol"), expires: notAfter,
 	}, scope{unscoped: true})
@@ -75,6 +77,8 @@ func (a *API) federate(c *call) error {
 // issueToken issues a token for what the scope names of the caller's projects, and
 // answers with it.
 func (a *API) issueToken(c *call, i issue, s scope) error {
+	ev := eventOf(c.ctx())
+	ev.uses = true
 	project, err := s.choose(a.reach(i.id))
 	if err != nil {
 		return err
@@ -83,12 +87,13 @@ func (a *API) issueToken(c *call, i issue, s scope) error {
 		i.id.Offers, i.id.Grants = a.reach(i.id), nil
 		i.domain = s.domain
 	} else {
-		eventOf(c.ctx()).project = project
+		ev.project = project
 		grant := a.reach(i.id)[project]
 		admitted, err := a.admit(c.ctx(), project, grant.Name)
 		if err != nil {
 			return err
 		}
+		ev.member = true
 		// Binding the new token to the certificate of this connection would not do: whoever
 		// has stolen the old one has a certificate, too.
 		if err := checkBound(admitted, i.id, false); err != nil {

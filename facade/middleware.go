@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
+	"dms/facade/limit"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/audit"
 
 	"github.com/google/uuid"
 )
@@ -24,6 +27,16 @@ type event struct {
 	gone      bool   // the client went away before there was an answer
 	keystone  bool   // errors are in the shape of OpenStack's identity service
 	received  int64
+
+	// For the audit trail and the limits.
+	action  string           // name of the operation, "" when the URL is unknown
+	uses    bool             // the call moves messages, or issues a token: successes are counted
+	address netip.Addr       // of the client
+	source  netip.Prefix     // what of that is counted together
+	caller  tenancy.Identity // once known
+	known   bool             // the caller's credential is good
+	member  bool             // and the caller belongs to the project, which is there
+	object  audit.Object     // what is acted on
 }
 
 // statusGone is what logs and metrics show for a client that did not wait. It is
@@ -45,8 +58,13 @@ func eventOf(ctx context.Context) *event {
 func (a *API) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		ev := &event{requestID: requestID(r.Header.Get("X-Request-Id"))}
+		ev := &event{requestID: requestID(r.Header.Get("X-Request-Id")), address: a.o.Proxies.Client(r)}
+		ev.source = limit.Source(ev.address)
 		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, ev))
+		// Access keys are locked for addresses, which must not be that of a proxy of all.
+		if ev.address.IsValid() && ev.address != limit.Peer(r.RemoteAddr) {
+			r.RemoteAddr = netip.AddrPortFrom(ev.address, 0).String()
+		}
 		rec := &recorder{ResponseWriter: w}
 		h := rec.Header()
 		h.Set("X-Request-Id", ev.requestID)
@@ -79,6 +97,8 @@ func (a *API) recover(w *recorder, r *http.Request) {
 // finish tells the log and the observer about an answered request.
 func (a *API) finish(r *http.Request, ev *event, rec *recorder, took time.Duration) {
 	status := rec.status
+	a.settle(ev, status, rec.sent)
+	a.tally(ev, status)
 	if ev.gone {
 		status = statusGone
 	}

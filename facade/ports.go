@@ -11,6 +11,7 @@ import (
 	"dms/monitor/watch"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/audit"
 )
 
 // The interfaces below are what the API needs of the rest of the service. They are
@@ -75,6 +76,36 @@ type Alarms interface {
 // Projects admits a caller's project, preparing it at its first use.
 type Projects interface {
 	Admit(ctx context.Context, id tenancy.ProjectID, name string) (tenancy.Project, error)
+}
+
+// Tenants is the list of projects, as operators see and change it.
+type Tenants interface {
+	// All and Project tell what this node knows: changes of other nodes within seconds.
+	All() []tenancy.Project
+	Project(tenancy.ProjectID) (tenancy.Project, error)
+	// Create makes a project that is not there; the error wraps tenancy.ErrExists if it is.
+	Create(context.Context, tenancy.Project) error
+	// Change changes one that is there by a function that may be called repeatedly.
+	Change(context.Context, tenancy.ProjectID, func(tenancy.Project) (tenancy.Project, error)) (tenancy.Project, error)
+	// Delete removes a project with all that it holds. It may be called again.
+	Delete(context.Context, tenancy.ProjectID) error
+}
+
+// Audit keeps the record of who did what.
+type Audit interface {
+	// Ready returns an error while no record could be written to the project's trail.
+	Ready(context.Context, tenancy.ProjectID) error
+	// Write returns when the record is on disk on a quorum of replicas. One that could not
+	// be written in time is written later.
+	Write(context.Context, tenancy.ProjectID, audit.Record) error
+	// Note counts a call and never waits.
+	Note(tenancy.ProjectID, audit.Kind, audit.Count)
+}
+
+// Trail reads that record.
+type Trail interface {
+	Page(context.Context, tenancy.ProjectID, audit.Query) (audit.Page, error)
+	Verify(context.Context, tenancy.ProjectID) (audit.Report, error)
 }
 
 // Tokens verifies bearer tokens: those of identity providers and our own. An identity

@@ -19,6 +19,7 @@ func (a *API) createQueue(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.touch(made.Ref.Queue)
 	return c.encode(http.StatusCreated, createdQueue{ID: made.Ref.Queue, Name: made.Name})
 }
 

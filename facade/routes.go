@@ -21,6 +21,7 @@ type route struct {
 	pattern string
 	needs   tenancy.Permission
 	public  bool
+	login   bool // public, and takes a credential of its own
 	caller  bool // needs a caller, whatever the project
 	// limited routes are open to callers with permissions on single queues although the
 	// URL names no queue: the handler shows only theirs.
@@ -30,6 +31,7 @@ type route struct {
 	body     int64 // largest request body in bytes
 	message  bool  // one of the message operations, whose bodies have error codes of their own
 	handler  func(*API, *call) error
+	action   string // name of the operation, as the description has it; set when served
 }
 
 // Largest request bodies. A send may hold 512 KiB of compact JSON, and this much more
@@ -84,6 +86,8 @@ func routes() []route {
 		{method: del, pattern: tags + "/{key}", needs: tenancy.Manage, body: noBody, handler: (*API).deleteTag},
 		{method: del, pattern: tags + "/", needs: tenancy.Manage, body: noBody, handler: (*API).deleteTag},
 		{method: get, pattern: "/{project}/queue/tags", needs: tenancy.Observe, body: noBody, handler: (*API).projectTags},
+		{method: get, pattern: "/{project}/audit", needs: tenancy.Manage, body: noBody, handler: (*API).listAudit},
+		{method: get, pattern: "/{project}/audit/verify", needs: tenancy.Manage, body: noBody, handler: (*API).verifyAudit},
 		{method: post, pattern: "/{project}/queue/resource_instances/action", needs: tenancy.Observe, body: manageBody, handler: (*API).findQueues},
 
 		{method: get, pattern: keys, needs: tenancy.Manage, body: noBody, handler: (*API).listAccessKeys},
@@ -116,17 +120,26 @@ func routes() []route {
 		route{method: get, pattern: "/", public: true, keystone: true, body: noBody, handler: (*API).listVersions},
 		route{method: get, pattern: "/v3", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
 		route{method: get, pattern: "/v3/", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
-		route{method: post, pattern: "/v3/auth/tokens", public: true, keystone: true, body: tokenBody, handler: (*API).createToken},
+		route{method: post, pattern: "/v3/auth/tokens", public: true, login: true, keystone: true, body: tokenBody, handler: (*API).createToken},
 		route{method: get, pattern: "/v3/auth/tokens", caller: true, keystone: true, body: noBody, handler: (*API).showToken},
 		route{method: del, pattern: "/v3/auth/tokens", caller: true, keystone: true, body: noBody, handler: (*API).revokeToken},
 		route{method: get, pattern: "/v3/auth/catalog", caller: true, keystone: true, body: noBody, handler: (*API).showCatalog},
-		route{method: get, pattern: "/v3/auth/projects", caller: true, keystone: true, body: noBody, handler: (*API).listProjects},
-		route{method: get, pattern: "/v3/projects", caller: true, keystone: true, body: noBody, handler: (*API).listProjects},
+		route{method: get, pattern: "/v3/auth/projects", caller: true, keystone: true, body: noBody, handler: (*API).listOwnProjects},
+		route{method: get, pattern: "/v3/projects", caller: true, keystone: true, body: noBody, handler: (*API).listOwnProjects},
 		route{method: get, pattern: "/v3/auth/domains", caller: true, keystone: true, body: noBody, handler: (*API).listDomains},
 		route{method: get, pattern: "/v3/users", caller: true, keystone: true, body: noBody, handler: (*API).listUsers},
-		route{method: get, pattern: federation, public: true, keystone: true, body: noBody, handler: (*API).federate},
-		route{method: post, pattern: federation, public: true, keystone: true, body: noBody, handler: (*API).federate},
-		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, body: tokenBody, handler: (*API).exchangeToken},
+		route{method: get, pattern: federation, public: true, login: true, keystone: true, body: noBody, handler: (*API).federate},
+		route{method: post, pattern: federation, public: true, login: true, keystone: true, body: noBody, handler: (*API).federate},
+		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, login: true, body: tokenBody, handler: (*API).exchangeToken},
+
+		route{method: get, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: noBody, handler: (*API).listProjects},
+		route{method: post, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: manageBody, handler: (*API).createProject},
+		route{method: get, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).showProject},
+		route{method: patch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
+		route{method: del, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).deleteProject},
+		route{method: get, pattern: "/admin/v1/audit", needs: tenancy.Operate, body: noBody, handler: (*API).listAudit},
+		route{method: get, pattern: "/admin/v1/audit/verify", needs: tenancy.Operate, body: noBody, handler: (*API).verifyAudit},
+
 		route{method: get, pattern: "/openapi.yaml", public: true, body: noBody, handler: (*API).document},
 	)
 }
@@ -134,8 +147,12 @@ func routes() []route {
 // mux builds the router from the table.
 func (a *API) mux() (*chi.Mux, error) {
 	mux := chi.NewRouter()
+	named, err := actions()
+	if err != nil {
+		return nil, err
+	}
 	for _, rt := range routes() {
-		if err := rt.validate(); err != nil {
+		if err := errors.Join(rt.validate(), rt.name(named)); err != nil {
 			return nil, err
 		}
 		mux.Method(rt.method, rt.pattern, a.serve(rt))
@@ -160,6 +177,8 @@ func (rt route) validate() error {
 	switch {
 	case who != 1:
 		return fmt.Errorf("route %s %s must either need a permission, or a caller, or be public", rt.method, rt.pattern)
+	case rt.login && !rt.public:
+		return fmt.Errorf("route %s %s is a login that is not public", rt.method, rt.pattern)
 	case rt.body <= 0 || rt.handler == nil:
 		return fmt.Errorf("route %s %s has no body limit or no handler", rt.method, rt.pattern)
 	}

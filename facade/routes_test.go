@@ -16,6 +16,7 @@ func TestRouteTable(t *testing.T) {
 	for _, rt := range routes() {
 		needs := map[tenancy.Permission]string{
 			0: "public", tenancy.Observe: "observe", tenancy.Produce: "produce", tenancy.Consume: "consume", tenancy.Manage: "manage",
+			tenancy.Operate: "operate",
 		}[rt.needs]
 		if rt.caller {
 			needs = "caller"

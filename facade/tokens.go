@@ -83,6 +83,7 @@ func (a *API) exchangeToken(c *call) error {
 	if err != nil {
 		return tokenError(err)
 	}
+	c.know(caller)
 	return a.issueToken(c, issue{id: caller, method: "mapped", provider: provider, protocol: "oidc", expires: notAfter}, req.scope)
 }
 

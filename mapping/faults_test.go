@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // shortly is a receive request whose handles are good for a second.
@@ -153,6 +154,7 @@ func TestAFullProjectRefusesSendsAndStillConsumes(t *testing.T) {
 	if err := cluster.Accounts().Provision(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
+	fillAuditTrail(t, p) // with more than the quota, of which it is no part
 	b := newBroker(t, p, 0, 1)
 	queue, group := newQueue(t, b, p, dms.NewQueue{Mode: dms.FIFO, MaxConsumeCount: 1})
 	big := strings.Repeat("x", 200_000)
@@ -174,6 +176,30 @@ func TestAFullProjectRefusesSendsAndStillConsumes(t *testing.T) {
 	acknowledge(t, b, group, dms.Live, acks(ds, true, false), 1) // and a dead letter is written
 	if got := receive(t, b, group, dead(1, 5*time.Second)); len(got) != 1 {
 		t.Errorf("%d dead letters, want 1", len(got))
+	}
+}
+
+// fillAuditTrail stores 3 MiB where the audit trail of the project is.
+func fillAuditTrail(t *testing.T, p tenancy.Project) {
+	t.Helper()
+	nc, err := cluster.Accounts().Connect(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jetstream.StreamConfig{Name: auditStream, Subjects: []string{"audit"}, Replicas: replicas, MaxBytes: tenancy.AuditBytes}
+	if _, err := js.CreateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		if _, err := js.Publish(t.Context(), "audit", make([]byte, 512<<10),
+			jetstream.WithRetryAttempts(100), jetstream.WithRetryWait(100*time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -17,6 +17,10 @@ type LogFigures struct {
 	Consumers []ConsumerFigures `json:"c,omitempty"`
 }
 
+// OfQuota reports whether what the log stores counts towards the project's quota: all
+// does, but for the audit trail.
+func (l LogFigures) OfQuota() bool { return l.Name != auditStream }
+
 // ConsumerFigures is what the leader of a consumer says of it.
 type ConsumerFigures struct {
 	Name        string `json:"n"`

@@ -18,6 +18,7 @@ const (
 	ctlPrefix   = "$KV.ctl."
 	deadStream  = "dead"
 	delayStream = "delay"
+	auditStream = "audit" // kept by tenancy/audit/trail, and no part of the quota
 	moverName   = "mover"
 	queuePrefix = "q_"
 	noLabel     = "~"

@@ -20,6 +20,9 @@ const recordOverhead = 512
 const (
 	usageAge     = time.Second
 	usageTrusted = 30 * time.Second
+	// usageLag is half of how long replicas take to tell each other what they hold: what
+	// was sent less than twice as long ago may be counted on one of them only.
+	usageLag = time.Second
 )
 
 // quota keeps a project's sends within its stored bytes. What this node has sent
@@ -36,6 +39,12 @@ type quota struct {
 	since    int64     // sent by this node since then, or on its way
 	inFlight int64
 	asking   bool
+
+	newer, older int64     // sent in the current usageLag and in the one before
+	turned       time.Time // when the current one began
+
+	audit      int64     // bytes of the audit trail, which grows slowly
+	auditAsked time.Time // zero: never
 }
 
 func newQuota(s *session) *quota { return &quota{s: s} }
@@ -71,6 +80,7 @@ func (q *quota) reserve(ctx context.Context, size int64) (settle func(), err err
 		return nil, dms.Errorf(dms.QuotaExceeded, "the project's storage of %d bytes is used up; it recovers as messages expire or queues are deleted", q.limit)
 	}
 	q.since += size
+	q.newer += size
 	q.inFlight += size
 	return func() {
 		q.mu.Lock()
@@ -80,7 +90,13 @@ func (q *quota) reserve(ctx context.Context, size int64) (settle func(), err err
 }
 
 func (q *quota) expected(size int64) int64 {
-	return q.used + (q.since+size)*int64(q.s.b.nodes)
+	switch past := time.Since(q.turned); {
+	case past >= 2*usageLag:
+		q.older, q.newer, q.turned = 0, 0, time.Now()
+	case past >= usageLag:
+		q.older, q.newer, q.turned = q.newer, 0, time.Now()
+	}
+	return q.used + (max(q.since, q.newer+q.older)+size)*int64(q.s.b.nodes)
 }
 
 // ask reads the project's usage and limit. What was on its way meanwhile may or may
@@ -92,7 +108,13 @@ func (q *quota) ask(ctx context.Context) error {
 	}
 	q.mu.Lock()
 	before, inFlight := q.since, q.inFlight
+	audit, known := q.audit, !q.auditAsked.IsZero() && time.Since(q.auditAsked) < usageTrusted
 	q.mu.Unlock()
+	if !known {
+		if audit, err = q.askAudit(ctx); err != nil {
+			return err
+		}
+	}
 	var info jetstream.AccountInfo
 	err = hold(ctx, func(ctx context.Context) error {
 		m, err := q.s.calls.ask(ctx, accountInfo, nil)
@@ -112,5 +134,23 @@ func (q *quota) ask(ctx context.Context) error {
 	if tier, ok := info.Tiers["R3"]; ok {
 		q.used = int64(tier.Store)
 	}
+	// The log adds up what all replicas hold, while its limits are per replica.
+	q.used /= replicas
+	if !known {
+		q.audit, q.auditAsked = audit, time.Now()
+	}
+	q.used = max(q.used-audit, 0)
 	return nil
+}
+
+// askAudit reads how much of the usage is the audit trail, which has room of its own.
+func (q *quota) askAudit(ctx context.Context) (int64, error) {
+	info, err := q.s.streamInfo(ctx, auditStream, nil)
+	if code(err) == codeNoStream {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return int64(info.State.Bytes), nil
 }

@@ -99,6 +99,7 @@ type Identity struct {
 	Subject string // stable name of the caller at its issuer
 	Name    string // for people; may be empty
 	KeyID   string // access key that signed the request, if one did
+	Client  string // program that the token was issued to, where the token tells
 	Grants  map[ProjectID]Grant
 	// Certificate is the client certificate that the credential is bound to, if it is
 	// (RFC 8705): without it on the connection the caller is somebody else.
@@ -106,8 +107,8 @@ type Identity struct {
 
 	// KeyGeneration counts how often the key had been rotated when it was used.
 	KeyGeneration int
-	// TokenID names the token that was presented, for audit and revocation. Origins name
-	// those that it was exchanged for, one for the other, the first first.
+	// TokenID names the token that was presented, for audit and revocation; it is not
+	// secret. Origins name those that it was exchanged for, one for the other, the first first.
 	TokenID string
 	Origins []string
 	// Offers are the projects that a token without a project can be exchanged for. They
@@ -123,6 +124,17 @@ func (id Identity) Bound() bool { return !id.Certificate.IsZero() }
 func (id Identity) Can(p Permission, project ProjectID) bool {
 	for _, r := range id.Grants[project].Roles {
 		if r.Allows(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Operates reports whether the identity may act on the whole service: it is an operator
+// in any of its projects.
+func (id Identity) Operates() bool {
+	for p := range id.Grants {
+		if id.Can(Operate, p) {
 			return true
 		}
 	}

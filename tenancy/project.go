@@ -22,6 +22,14 @@ func ParseProjectID(s string) (ProjectID, error) {
 	return ProjectID(s), nil
 }
 
+// Control names the service's own account. It is no project's id, so that no caller can
+// be admitted to it.
+const Control ProjectID = "control"
+
+// Layout is the version of what a project's storage is made of. Whoever changes that
+// raises it: nodes then provision the projects of earlier versions again when they start.
+const Layout = 1
+
 // Project is a tenant and what it may use.
 type Project struct {
 	ID     ProjectID
@@ -44,11 +52,15 @@ func DefaultLimits() Limits {
 	return Limits{Queues: 30, GroupsPerQueue: 3, StoredBytes: 10 << 30}
 }
 
-// Footprint is what the project's account may hold in all: the quota, and a reserve so
-// that control records, dead letters and acknowledgements are still written when the
-// quota is used up. Counted once, not per replica.
+// AuditBytes is what the record of who did what may hold in one project. It is no part
+// of the project's quota.
+const AuditBytes = 64 << 20
+
+// Footprint is what the project's account may hold in all: the quota, a reserve so that
+// control records, dead letters and acknowledgements are still written when the quota is
+// used up, and the audit trail. Counted once, not per replica.
 func (l Limits) Footprint() int64 {
-	return l.StoredBytes + max(l.StoredBytes/10, 64<<20)
+	return l.StoredBytes + max(l.StoredBytes/10, 64<<20) + AuditBytes
 }
 
 // Validate reports the first limit that is out of its range.
@@ -68,6 +80,8 @@ func (l Limits) Validate() error {
 var (
 	ErrBadProjectID    = errors.New("malformed project id")
 	ErrNoProject       = errors.New("no such project")
+	ErrExists          = errors.New("the project exists")
+	ErrNoRoom          = errors.New("no room for the project's quota")
 	ErrUnauthenticated = errors.New("not authenticated")
 	ErrExpired         = errors.New("credential expired")
 	// ErrUnavailable says nothing about the credential: what is needed to judge it, or to

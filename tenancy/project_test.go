@@ -66,10 +66,10 @@ func TestLimitsAreChecked(t *testing.T) {
 
 func TestTheFootprintLeavesAReserve(t *testing.T) {
 	for stored, want := range map[int64]int64{
-		1 << 20:    65 << 20,
-		640 << 20:  704 << 20, // where a tenth begins to be more than 64 MiB
-		1000 << 20: 1100 << 20,
-		10 << 30:   11 << 30,
+		1 << 20:    65<<20 + AuditBytes,
+		640 << 20:  704<<20 + AuditBytes, // where a tenth begins to be more than 64 MiB
+		1000 << 20: 1100<<20 + AuditBytes,
+		10 << 30:   11<<30 + AuditBytes,
 	} {
 		if got := (Limits{StoredBytes: stored}).Footprint(); got != want {
 			t.Errorf("footprint of %d is %d, want %d", stored, got, want)

@@ -231,18 +231,24 @@ func (c *Cluster) AccessKey(i int) accesskey.Key { return c.access[i] }
 // Token seals a token that every node accepts for an hour.
 func (c *Cluster) Token(t testing.TB, project tenancy.ProjectID, roles ...tenancy.Role) string {
 	t.Helper()
+	return c.TokenUntil(t, time.Now().Add(time.Hour), project, roles...)
+}
+
+// TokenUntil seals a token that every node accepts until the end, in whole seconds.
+func (c *Cluster) TokenUntil(t testing.TB, end time.Time, project tenancy.ProjectID, roles ...tenancy.Role) string {
+	t.Helper()
 	sealer, err := deploy.NewSealer(c.keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seal(t, sealer, project, roles)
+	return seal(t, sealer, end, project, roles)
 }
 
-func seal(t testing.TB, s *token.Sealer, project tenancy.ProjectID, roles []tenancy.Role) string {
+func seal(t testing.TB, s *token.Sealer, end time.Time, project tenancy.ProjectID, roles []tenancy.Role) string {
 	t.Helper()
 	sealed, _, err := s.Seal(tenancy.Identity{
 		Issuer: "test", Subject: "test", Grants: map[tenancy.ProjectID]tenancy.Grant{project: {Roles: roles}},
-	}, time.Now().Add(time.Hour))
+	}, end)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,9 @@ const (
 	SignatureBad    Code = "signature_bad"
 	AccessDenied    Code = "access_denied"
 
+	// Projects, which only operators see.
+	ProjectNotFound Code = "project_not_found"
+	ProjectExists   Code = "project_exists"
 	// Access keys.
 	AccessKeyNotFound Code = "access_key_not_found"
 	AccessKeyFixed    Code = "access_key_fixed"

@@ -209,6 +209,27 @@ func (r *Rules) DeleteAlarm(ctx context.Context, project tenancy.ProjectID, id a
 	}
 }
 
+// DeleteAlarms removes all alarms of a project that is being deleted. It may be called
+// again.
+func DeleteAlarms(ctx context.Context, records Records, project tenancy.ProjectID) error {
+	all, err := records.List(ctx, ruleKey(project, "*"), 0)
+	if err != nil {
+		return unavailable(err)
+	}
+	r := Rules{records: records}
+	for _, record := range all {
+		_, id, ok := ofKey(record.Key)
+		if !ok {
+			continue
+		}
+		err := r.DeleteAlarm(ctx, project, id)
+		if err != nil && !errors.Is(err, &dms.Error{Code: dms.AlarmNotFound}) {
+			return fmt.Errorf("delete the alarms of %s: %w", project, err)
+		}
+	}
+	return nil
+}
+
 // change reads a rule, lets f change it, and writes it, as often as it takes. f returns
 // the rule with its secrets open.
 func (r *Rules) change(ctx context.Context, project tenancy.ProjectID, id alarm.ID, f func(alarm.Rule) (alarm.Rule, error)) (alarm.Rule, error) {

@@ -14,9 +14,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Control is the account of the service itself. It is no project's id, so that no
-// caller can be admitted to it.
-const Control tenancy.ProjectID = "control"
+// Control is the account of the service itself.
+const Control = tenancy.Control
 
 // Errors of this package, wrapped in what was being done.
 var (

@@ -14,12 +14,11 @@ import (
 const (
 	connsPerNode = 24 // far above need: it stops a leak, not a load
 	// serviceStreams are what a project has besides its queues: control records, dead
-	// letters and delayed messages.
-	serviceStreams = 3
+	// letters, delayed messages and the audit trail.
+	serviceStreams = 4
 	// consumersPerStream covers the groups of a queue and their passing readers.
 	consumersPerStream = 320
 	maxAckPending      = 20_000
-	leastReserve       = 64 << 20 // bytes
 	maxPayload         = 1<<20 + 64<<10
 )
 
@@ -68,10 +67,6 @@ func (a *Accounts) pair(info string) (nkeys.KeyPair, error) {
 	return pair, nil
 }
 
-// reserve is what the account may hold beyond the project's quota, so that control
-// records, dead letters and acknowledgements are still written when the project is full.
-func reserve(quota int64) int64 { return max(quota/10, leastReserve) }
-
 func (a *Accounts) claims(p tenancy.Project, k accountKeys) (*jwt.AccountClaims, error) {
 	signing, err := k.signing.PublicKey()
 	if err != nil {
@@ -86,7 +81,7 @@ func (a *Accounts) claims(p tenancy.Project, k accountKeys) (*jwt.AccountClaims,
 		},
 		JetStreamTieredLimits: jwt.JetStreamTieredLimits{
 			"R3": {
-				DiskStorage: p.Limits.StoredBytes + reserve(p.Limits.StoredBytes),
+				DiskStorage: p.Limits.Footprint(),
 				Streams:     int64(p.Limits.Queues + serviceStreams),
 				Consumer:    consumersPerStream, MaxAckPending: maxAckPending,
 			},
@@ -108,6 +103,7 @@ func permissions(id tenancy.ProjectID) jwt.Permissions {
 	p := jwt.Permissions{
 		Pub: jwt.Permission{Allow: jwt.StringList{
 			"q.>", "n.>", "dly.>", "due.>", "dead.>", // messages
+			"audit", // the audit trail
 			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>",
 		}},
 		Sub: jwt.Permission{Allow: jwt.StringList{"_INBOX.>", "wake.>"}},

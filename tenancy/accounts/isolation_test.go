@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,129 @@ func TestAProjectCannotReachAnother(t *testing.T) {
 	}
 	if _, err := v.js.Conn().Request(v.message.Reply, []byte("+ACK"), 10*time.Second); err != nil {
 		t.Errorf("acknowledge as the owner: %v", err)
+	}
+}
+
+// subjects is every verb of the engine's API, in all forms in which a client could hope to
+// reach the victim's account with it, and guesses at deliveries, inboxes and the system.
+func (v victim) subjects() []string {
+	var api []string
+	streams := []string{"q_1", "KV_ctl", "audit", "dead", "delay", "nothing"}
+	for _, s := range streams {
+		for _, verb := range []string{"INFO", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE",
+			"PEER.EVACUATE", "CANCEL_MOVE", "MSG.GET", "MSG.DELETE"} {
+			api = append(api, "STREAM."+verb+"."+s)
+		}
+		for _, verb := range []string{"INFO", "DELETE", "LEADER.STEPDOWN", "MSG.NEXT", "PAUSE", "UNPIN", "RESET"} {
+			for _, c := range []string{"g_1", "mover"} {
+				api = append(api, "CONSUMER."+verb+"."+s+"."+c)
+			}
+		}
+		api = append(api, "CONSUMER.NAMES."+s, "CONSUMER.LIST."+s, "DIRECT.GET."+s, "DIRECT.GET."+s+".q.1.a", "DIRECT.GET."+s+".$KV.ctl.a")
+	}
+	api = append(api, "STREAM.NAMES", "STREAM.LIST", "META.LEADER.STEPDOWN", "META.RESCUE", "SERVER.REMOVE", "SERVER.EVACUATE",
+		"ACCOUNT.PURGE."+v.account, "ACCOUNT.STREAM.MOVE."+v.account+".q_1", "ACCOUNT.STREAM.CANCEL_MOVE."+v.account+".q_1")
+	var all []string
+	for _, verb := range api {
+		for _, prefix := range []string{"$JS.API.", "$JS." + v.account + ".API.", "$JS.hub.API.", v.account + ".$JS.API.", "$JS.API." + v.account + ".",
+			"_GR_." + v.account + ".$JS.API.", "$JSC.CI."} {
+			all = append(all, prefix+verb)
+		}
+	}
+	for seq := range 100 { // what a delivery of the victim's could have to be acknowledged on
+		all = append(all, fmt.Sprintf("$JS.ACK.q_1.g_1.1.%d.%d.1700000000000000000.0", seq, seq),
+			fmt.Sprintf("$JS.ACK._.%s.q_1.g_1.1.%d.%d.1700000000000000000.0.x", v.account[:8], seq, seq))
+	}
+	for _, s := range []string{"PING", "PING.JSZ", "PING.CONNZ", "PING.STATSZ", "PING.VARZ", "PING.SUBSZ", "PING.ROUTEZ", "PING.ACCOUNTZ", "PING.HEALTHZ",
+		"PING.PROFILEZ", "PING.RAFTZ", "PING.EXPVARZ", "PING.IPQUEUESZ", "DMS.RELOAD", "DMS.LDM", "DMS.KICK"} {
+		all = append(all, "$SYS.REQ.SERVER."+s)
+	}
+	for _, s := range []string{"JSZ", "CONNZ", "SUBSZ", "LEAFZ", "INFO", "STATZ", "CONNS", "CLAIMS.LOOKUP", "CLAIMS.UPDATE", "CLAIMS.DELETE", "NSUBS", "PING"} {
+		all = append(all, "$SYS.REQ.ACCOUNT."+v.account+"."+s, "$SYS.ACCOUNT."+v.account+"."+s)
+	}
+	all = append(all, "$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.DELETE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK",
+		"$NRG.P.S-R3F-x", "$NRG.V.S-R3F-x", "$NRG.AE.S-R3F-x", "$FC.x", "$G.q.1.a", v.account+".q.1.a", "q.1.a", "n.1", "audit",
+		"$KV.ctl.a", "dead.1.1.1", "dly.1.1", "due.1.1", "wake.q.1", v.message.Reply)
+	for _, node := range []string{"n1", "n2", "n3"} {
+		all = append(all, "_INBOX."+node+".x", "_INBOX."+node)
+	}
+	return all
+}
+
+// TestThousandsOfGuessesReachNothing sends every guess from two accounts, plainly, as a
+// request and with a header that asks for traces, and delivers none of them.
+func TestThousandsOfGuessesReachNothing(t *testing.T) {
+	v := newVictim(t)
+	before := v.state(t)
+	own, err := v.js.Conn().SubscribeSync("wake.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox, err := v.js.Conn().SubscribeSync("_INBOX.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.js.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	guesses := 0
+	for i := range 2 {
+		intruder := cluster.ConnVia(t, i, enginetest.NewProject().ID)
+		intruder.SetErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}) // refusals are expected
+		prefix := intruder.NewInbox()
+		answers, err := intruder.SubscribeSync(prefix + ".>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		subjects := v.subjects()
+		for n, subject := range subjects {
+			for form, body := range []string{"", `{"seq":1,"batch":10}`, "+ACK"} {
+				m := nats.NewMsg(subject)
+				m.Data, m.Reply = []byte(body), fmt.Sprintf("%s.%d.%d", prefix, n, form)
+				if form == 1 {
+					m.Header.Set("Nats-Trace-Dest", fmt.Sprintf("%s.%d.trace", prefix, n))
+				}
+				if err := intruder.PublishMsg(m); err != nil {
+					t.Fatalf("%s: %v", subject, err)
+				}
+				guesses++
+			}
+		}
+		if err := intruder.FlushTimeout(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		for { // until it has been quiet for a second; what comes is judged
+			m, err := answers.NextMsg(time.Second)
+			if err != nil {
+				break
+			}
+			var n int
+			if _, err := fmt.Sscanf(strings.TrimPrefix(m.Subject, prefix+"."), "%d.", &n); err != nil || strings.HasSuffix(m.Subject, ".trace") {
+				// A trace tells of the intruder's own account only.
+				if strings.Contains(string(m.Data), v.account) {
+					t.Errorf("a trace names the other account: %s", m.Data)
+				}
+				continue
+			}
+			if problem := leaks(m); problem != "" {
+				t.Errorf("%s: %s: %.300s %v", subjects[n], problem, m.Data, m.Header)
+			}
+		}
+	}
+	if guesses < 2*2000 {
+		t.Errorf("only %d guesses were made", guesses)
+	}
+	for _, sub := range []*nats.Subscription{own, inbox} {
+		for {
+			m, err := sub.NextMsg(time.Millisecond)
+			if err != nil {
+				break
+			}
+			t.Errorf("the other project heard %s: %q", m.Subject, m.Data)
+		}
+	}
+	if diff := cmp.Diff(before, v.state(t)); diff != "" {
+		t.Errorf("the other project changed (-before +after):\n%s", diff)
 	}
 }
 

@@ -63,12 +63,25 @@ func (v *Verifier) identity(payload []byte, o object) (tenancy.Identity, time.Ti
 		return fail(fmt.Errorf("claims: %w", err))
 	}
 	id.Issuer, id.Certificate = issuer, certificate
+	// For the audit trail: what is missing or of another type is left out.
+	if id.Client = o.told("client_id"); id.Client == "" {
+		id.Client = o.told("azp")
+	}
 	// The times come last, so that "expired" is said of tokens only that were good.
 	expires, err := v.checkTimes(o, v.now())
 	if err != nil {
 		return fail(err)
 	}
 	return id, expires, nil
+}
+
+// told returns a text that nothing depends on, "" unless it is a fit one.
+func (o object) told(name string) string {
+	var s string
+	if o.text(name, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 // readConfirmation reads what the token is bound to: a certificate (RFC 8705), or

@@ -18,7 +18,7 @@ func TestAcceptedAlgorithms(t *testing.T) {
 	p, c := startIDP(t), &clock{at: noon}
 	v := startVerifier(t, p, c, nil)
 	want := tenancy.Identity{
-		Issuer: p.URL, Subject: "alice", Name: "Alice",
+		Issuer: p.URL, Subject: "alice", Name: "Alice", Client: "shop",
 		Grants: map[tenancy.ProjectID]tenancy.Grant{project1: {Name: "one", Roles: []tenancy.Role{tenancy.Manager}}},
 	}
 	for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestAcceptedAlgorithms(t *testing.T) {
 		{jose.EdDSA, "ed", oidctest.Keys(t).Ed}, {jose.RS256, "rs-only", oidctest.Keys(t).OtherRSA},
 	} {
 		for _, typ := range []string{"at+jwt", "AT+JWT", "application/at+jwt", "JWT", ""} {
-			raw := sign(t, tt.algorithm, tt.kid, typ, tt.key, p.Claims(nil))
+			raw := sign(t, tt.algorithm, tt.kid, typ, tt.key, p.Claims(map[string]any{"client_id": "shop", "azp": 7}))
 			got, until, err := v.Verify(t.Context(), raw)
 			if err != nil {
 				t.Errorf("%s, type %q: %v", tt.algorithm, typ, err)

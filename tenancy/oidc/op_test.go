@@ -34,7 +34,8 @@ func TestARealProviderThatRotatesItsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := tenancy.Identity{Issuer: p.Issuer, Subject: p.Subject, Grants: map[tenancy.ProjectID]tenancy.Grant{
+	// With client credentials the program is the subject.
+	want := tenancy.Identity{Issuer: p.Issuer, Subject: p.Subject, Client: p.Subject, Grants: map[tenancy.ProjectID]tenancy.Grant{
 		project1: {Roles: []tenancy.Role{tenancy.Producer, tenancy.Consumer}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {

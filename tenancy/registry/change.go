@@ -20,24 +20,77 @@ func (r *Registry) Put(ctx context.Context, p tenancy.Project) error {
 	if err := p.Limits.Validate(); err != nil {
 		return fmt.Errorf("put project %s: %w", p.ID, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, changeWithin)
-	defer cancel()
-	unlock, err := r.locks.lock(ctx, p.ID)
-	if err != nil {
-		return fmt.Errorf("put project %s: %w", p.ID, explain(err))
-	}
-	defer unlock()
-	e, err := r.read(ctx, p.ID)
-	for err == nil {
-		if err = r.put(ctx, p, e); !errors.Is(err, errConflict) {
-			break
-		}
-		e, err = r.reread(ctx, p.ID, e.revision)
-	}
+	_, err := r.change(ctx, p.ID, func(entry) (tenancy.Project, error) { return p, nil })
 	if err != nil {
 		return fmt.Errorf("put project %s: %w", p.ID, explain(err))
 	}
 	return nil
+}
+
+// Create is Put for a project that must not be there, not even half made. If it is, the
+// error wraps tenancy.ErrExists.
+func (r *Registry) Create(ctx context.Context, p tenancy.Project) error {
+	if _, err := tenancy.ParseProjectID(string(p.ID)); err != nil {
+		return fmt.Errorf("create project: %w", err)
+	}
+	_, err := r.change(ctx, p.ID, func(e entry) (tenancy.Project, error) {
+		if e.rec != nil {
+			return p, tenancy.ErrExists
+		}
+		return p, p.Limits.Validate()
+	})
+	if err != nil {
+		return fmt.Errorf("create project %s: %w", p.ID, explain(err))
+	}
+	return nil
+}
+
+// Change is Put for a project that must be there: f gets it as it is to become by now,
+// and may be called again if somebody else changes it meanwhile. What f refuses comes
+// back as it is. A project that is not there is tenancy.ErrNoProject.
+func (r *Registry) Change(ctx context.Context, id tenancy.ProjectID, f func(tenancy.Project) (tenancy.Project, error)) (tenancy.Project, error) {
+	var refused error
+	p, err := r.change(ctx, id, func(e entry) (tenancy.Project, error) {
+		if e.rec == nil || e.rec.Deleting {
+			return tenancy.Project{}, tenancy.ErrNoProject
+		}
+		p, err := f(e.wanted(id))
+		if err == nil {
+			err = p.Limits.Validate()
+		}
+		p.ID, refused = id, err
+		return p, err
+	})
+	switch {
+	case refused != nil:
+		return tenancy.Project{}, refused
+	case err != nil:
+		return tenancy.Project{}, fmt.Errorf("change project %s: %w", id, explain(err))
+	}
+	return p, nil
+}
+
+// change makes of a project what f makes of its record, as often as it takes.
+func (r *Registry) change(ctx context.Context, id tenancy.ProjectID, f func(entry) (tenancy.Project, error)) (tenancy.Project, error) {
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
+	unlock, err := r.locks.lock(ctx, id)
+	if err != nil {
+		return tenancy.Project{}, err
+	}
+	defer unlock()
+	e, err := r.read(ctx, id)
+	for err == nil {
+		var p tenancy.Project
+		if p, err = f(e); err != nil {
+			break
+		}
+		if err = r.put(ctx, p, e); !errors.Is(err, errConflict) {
+			return p, err
+		}
+		e, err = r.reread(ctx, id, e.revision)
+	}
+	return tenancy.Project{}, err
 }
 
 // put changes the record from what it was at the entry. The error is errConflict if it
@@ -78,7 +131,7 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 		if err := r.scan(ctx); err != nil {
 			return entry{}, err
 		}
-		if used := r.used(); used > r.opts.TotalBytes && !e.settled() {
+		if used := r.used(); used > r.opts.TotalBytes && !e.fits() {
 			if e.rec.Applied == nil {
 				if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, errConflict) {
 					return entry{}, fmt.Errorf("%w; and the record could not be removed: %w", ErrFull, err)
@@ -91,7 +144,7 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 		}
 		rec := *e.rec
 		applied := rec.Limits
-		rec.Applied = &applied
+		rec.Applied, rec.Layout = &applied, tenancy.Layout
 		done, err := r.write(ctx, id, e.revision, rec)
 		if err == nil {
 			return done, nil

@@ -28,12 +28,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// small are limits of which the footprint is 128 MiB.
+// small are limits of which the footprint is 192 MiB.
 func small() tenancy.Limits {
 	return tenancy.Limits{Queues: 3, GroupsPerQueue: 2, StoredBytes: 64 << 20}
 }
 
-const footprint = 128 << 20
+const footprint = 192 << 20
 
 // storage records what it is asked to make, in place of accounts of the cluster.
 type storage struct {

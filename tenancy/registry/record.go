@@ -14,6 +14,7 @@ type record struct {
 	Name     string  `json:"name,omitempty"`
 	Limits   limits  `json:"limits"`            // as wanted
 	Applied  *limits `json:"applied,omitempty"` // as storage has them; nil before there is any
+	Layout   int     `json:"layout,omitempty"`  // tenancy.Layout when that was done
 	Deleting bool    `json:"deleting,omitempty"`
 	// BoundOnly is the switch of tenancy.Project. A version that passes over it admits
 	// more than it should, so it is switched on when all nodes know it.
@@ -50,8 +51,11 @@ func (e entry) usable() bool {
 
 // settled reports whether nothing is left to do for the record.
 func (e entry) settled() bool {
-	return e.rec == nil || e.usable() && *e.rec.Applied == e.rec.Limits
+	return e.rec == nil || e.fits() && e.rec.Layout == tenancy.Layout
 }
+
+// fits reports whether storage has the limits that are wanted.
+func (e entry) fits() bool { return e.usable() && *e.rec.Applied == e.rec.Limits }
 
 // project is the project as it may be used now.
 func (e entry) project(id tenancy.ProjectID) tenancy.Project {

@@ -29,7 +29,7 @@ const (
 )
 
 // ErrFull means that the disks cannot promise the project what it is to get.
-var ErrFull = errors.New("no room for the project's quota")
+var ErrFull = tenancy.ErrNoRoom
 
 // Options are what a registry needs.
 type Options struct {
@@ -185,7 +185,7 @@ func (r *Registry) All() []tenancy.Project {
 
 // explain marks what may pass: everything but what is known to be an answer.
 func explain(err error) error {
-	if errors.Is(err, tenancy.ErrNoProject) || errors.Is(err, ErrFull) || errors.Is(err, tenancy.ErrUnavailable) {
+	if errors.Is(err, tenancy.ErrNoProject) || errors.Is(err, ErrFull) || errors.Is(err, tenancy.ErrExists) || errors.Is(err, tenancy.ErrUnavailable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", tenancy.ErrUnavailable, err)
