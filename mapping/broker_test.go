@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ func TestSentMessagesAreConsumedAndSettled(t *testing.T) {
 			ds := receiveExactly(t, f.b, f.group, min(10, len(want)-len(got)))
 			got = append(got, bodies(ds)...)
 			acknowledge(t, f.b, f.group, dms.Live, acks(ds), len(ds))
+		}
+		if mode == dms.Normal {
+			slices.Sort(got) // what nobody waited for any more has gone to the end
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("messages (-want +got):\n%s", d)

@@ -132,14 +132,14 @@ func hold(ctx context.Context, f func(context.Context) error) error {
 		if err == nil || !transient(err) {
 			return err
 		}
-		if time.Until(end) <= pause {
-			return dms.Wrap(dms.Unavailable, err)
-		}
 		select {
 		case <-ctx.Done():
 			return dms.Wrap(dms.Unavailable, err)
-		case <-time.After(pause):
+		case <-time.After(min(pause, time.Until(end))):
 			pause = min(2*pause, longestStop)
+		}
+		if !time.Now().Before(end) {
+			return dms.Wrap(dms.Unavailable, err)
 		}
 	}
 }
