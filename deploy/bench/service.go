@@ -19,6 +19,7 @@ import (
 	"dms/mapping"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
+	"dms/tenancy/audit/trail"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,6 +32,7 @@ type service struct {
 	cluster *enginetest.Cluster
 	project tenancy.Project
 	broker  *mapping.Broker
+	trail   *trail.Trail
 	server  *http.Server
 	base    string
 	client  *http.Client
@@ -79,9 +81,15 @@ func startService(ctx context.Context) (*service, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
+	s.trail, err = trail.New(trail.Options{
+		Connect: s.accounts().Connect, Secret: make([]byte, 32), Node: "bench", Keep: trail.DefaultKeep, Log: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
 	api, err := facade.New(facade.Options{
 		Queues: s.broker, Groups: s.broker, Messages: s.broker, Tags: s.broker,
-		Projects: everything{s}, Tokens: everything{s}, Log: log,
+		Projects: everything{s}, Tokens: everything{s}, Audit: s.trail, Trail: s.trail, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -109,6 +117,11 @@ func (s *service) stop() error {
 	if s.broker != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		errs = append(errs, s.broker.Close(ctx))
+		cancel()
+	}
+	if s.trail != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		s.trail.Close(ctx)
 		cancel()
 	}
 	if s.conn != nil {
