@@ -65,7 +65,9 @@ func TestTheServiceFollowsTheReferenceWhileMembersRestart(t *testing.T) {
 		w := newWorld(t, rt, "", &done)
 		defer w.close()
 		defer w.revive()
-		w.shaky, w.long = true, time.Minute
+		// A leader that dies forgets that a message was failed, and the message comes when
+		// the ack_wait is over that was told before.
+		w.shaky, w.long = true, 2*time.Minute+lostFor
 		w.run(rt, true)
 		if errors.Is(w.err, errUndecided) {
 			t.Logf("%v", w.err)
