@@ -281,6 +281,7 @@ func TestARestartKeepsEverything(t *testing.T) {
 			c.send(delayed.queue, `{"body":"due meanwhile","delay_time":4000}`, `{"body":"due after that","delay_time":16000}`)
 			var key struct{ ID, Secret string }
 			c.must(http.StatusCreated, &key, "POST", "/access-keys", `{"roles":["viewer"],"description":"kept"}`)
+			alarm := c.alarm("")
 			see := func(c customer) []string { return victim{queue: l.queue, accessKey: key.ID}.state(c) }
 			waitFor(t, func() (bool, string) {
 				got := see(c)[0]
@@ -293,6 +294,9 @@ func TestARestartKeepsEverything(t *testing.T) {
 			c = customerOf(t, ownService(t, folder), 0)
 			if diff := cmp.Diff(before, see(c)); diff != "" {
 				t.Errorf("what is seen after the restart (-before +after):\n%s", diff)
+			}
+			if a := c.at("GET", c.base+"/alarms/"+alarm, ""); a.Status != http.StatusOK {
+				t.Errorf("the alarm after the restart: %v", a)
 			}
 			signIn := fmt.Sprintf(`{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"id":%q,"secret":%q}}}}`, key.ID, key.Secret)
 			if a := c.at("POST", "/v3/auth/tokens", signIn); a.Status != http.StatusCreated {

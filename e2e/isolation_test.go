@@ -61,7 +61,11 @@ func (v victim) found(a Answer, owner customer) string {
 // state is all that the owner can see of the victim. It changes nothing.
 func (v victim) state(c customer) []string {
 	var all []string
-	for _, path := range []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey, "/alarms/" + v.alarm} {
+	paths := []string{"/queues/" + v.queue + "?include_deadletter=true", "/queues/" + v.queue + "/groups?include_deadletter=true", "/queue/" + v.queue + "/tags", "/access-keys/" + v.accessKey}
+	if v.alarm != "" {
+		paths = append(paths, "/alarms/"+v.alarm)
+	}
+	for _, path := range paths {
 		all = append(all, c.call("GET", path, "").String())
 	}
 	return all
