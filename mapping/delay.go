@@ -34,7 +34,7 @@ const moverBatch = 100
 func scheduled(queue dms.QueueID, id dms.MessageID, target string, m dms.Message, now time.Time) *nats.Msg {
 	due := now.Add(m.Delay)
 	return &nats.Msg{
-		Subject: delaySubject(queue, id),
+		Subject: delaySubject(queue, id, due),
 		Data:    m.Payload,
 		Header: nats.Header{
 			jetstream.MsgIDHeader: {string(id)},
@@ -72,6 +72,7 @@ func (v *mover) prepare(ctx context.Context) error {
 	}
 	if v.begun.CompareAndSwap(false, true) {
 		v.s.spawn(v.run)
+		v.s.spawn((&overdue{v: v}).run)
 	}
 	v.active.Store(true)
 	select {

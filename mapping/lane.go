@@ -20,8 +20,9 @@ type dueMessage struct {
 	came  time.Time
 	due   time.Time
 	queue dms.QueueID
-	moved bool  // it is stored, or its queue is gone
-	err   error // final
+	seq   uint64 // in the delay store, of one that is overdue
+	moved bool   // it is stored, or its queue is gone
+	err   error  // final
 }
 
 func newDueMessage(m *nats.Msg) (*dueMessage, error) {
@@ -143,17 +144,11 @@ func (v *mover) move(ctx context.Context, batch []*dueMessage) error {
 	return errors.Join(refused, unsettled)
 }
 
-// goneAfter is how long after it was due a message is given up when its queue is said not
-// to exist. Deleting a queue removes its delayed messages, so that few are met here; but
-// right after a change a leader of the cluster may not know of a queue that is there, and
-// a message that was acknowledged to its sender must not be lost to that.
-const goneAfter = 10 * time.Minute
-
 // deliver stores the messages, for as long as it takes, unless their queue is gone.
 func (v *mover) deliver(ctx context.Context, batch []*dueMessage) error {
 	for pause := firstPause; ; pause = min(2*pause, longestStop) {
 		err := v.attempt(ctx, batch)
-		if errors.Is(err, nats.ErrNoResponders) && time.Since(batch[0].due) > goneAfter && has(v.s.gone(ctx, batch[0].queue), dms.QueueNotFound) {
+		if errors.Is(err, nats.ErrNoResponders) && v.orphan(ctx, batch[0]) {
 			for _, d := range batch {
 				d.moved = true
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dms/mapping/dms"
 )
@@ -32,6 +33,7 @@ const (
 	pullPrefix         = "$JS.API.CONSUMER.MSG.NEXT."
 	directPrefix       = "$JS.API.DIRECT.GET."
 	msgGetPrefix       = "$JS.API.STREAM.MSG.GET."
+	msgDeletePrefix    = "$JS.API.STREAM.MSG.DELETE."
 	purgePrefix        = "$JS.API.STREAM.PURGE."
 	infoPrefix         = "$JS.API.STREAM.INFO."
 	accountInfo        = "$JS.API.INFO"
@@ -220,9 +222,26 @@ func deadFilterPrefix(ref dms.GroupRef) string {
 
 func deadQueueFilter(id dms.QueueID) string { return "dead." + queueKey(id) + ".>" }
 
-func delaySubject(id dms.QueueID, msg dms.MessageID) string {
-	return "dly." + queueKey(id) + "." + string(msg)
+// delaySubject is where a message waits until it is due.
+func delaySubject(id dms.QueueID, msg dms.MessageID, due time.Time) string {
+	return strings.TrimSuffix(delaySlot(due), ">") + queueKey(id) + "." + string(msg)
 }
+
+// delaySlot matches what is due within the slotLength that the time lies in.
+func delaySlot(due time.Time) string {
+	within := due.Sub(due.Truncate(slotHour))
+	return strings.TrimSuffix(delayHour(due), ">") + strconv.Itoa(int(within/slotLength)) + ".>"
+}
+
+// delayHour matches what is due within the hour that the time lies in.
+func delayHour(due time.Time) string {
+	return "dly." + strconv.FormatInt(due.Unix()/int64(slotHour/time.Second), 10) + ".>"
+}
+
+// delayFilter matches what waits for the queue.
+func delayFilter(id dms.QueueID) string { return "dly.*.*." + queueKey(id) + ".>" }
+
+func dueFilter(id dms.QueueID) string { return "due." + queueKey(id) + ".>" }
 
 func dueSubject(id dms.QueueID, msg dms.MessageID) string {
 	return "due." + queueKey(id) + "." + string(msg)

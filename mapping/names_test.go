@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dms/mapping/dms"
 
@@ -348,7 +349,7 @@ func TestDeadAndDelayedSubjectsAreInTheirStreamsOnly(t *testing.T) {
 	}
 	for subject, home := range map[string]string{
 		letter:                                "dead",
-		delaySubject(queueA, "id"):            "delay",
+		delaySubject(queueA, "id", epoch):     "delay",
 		dueSubject(queueA, "id"):              "delay",
 		ctlPrefix + recordKey(queueA):         "ctl",
 		messageSubject(queueA, []string{"a"}): "queue",
@@ -359,6 +360,28 @@ func TestDeadAndDelayedSubjectsAreInTheirStreamsOnly(t *testing.T) {
 			if got, want := matching(subjects, subject) == 1, stream == home; got != want {
 				t.Errorf("%s is in stream %s: %t, want %t", subject, stream, got, want)
 			}
+		}
+	}
+}
+
+func TestDelayedMessagesAreFoundByTheirQueueHourAndSlot(t *testing.T) {
+	due := time.Date(2026, 11, 22, 23, 59, 49, 999e6, time.UTC)
+	subject := delaySubject(queueA, "id", due)
+	for filter, want := range map[string]bool{
+		delayFilter(queueA):                   true,
+		delayFilter(queueB):                   false,
+		delayHour(due):                        true,
+		delayHour(due.Add(-59 * time.Minute)): true,
+		delayHour(due.Add(time.Minute)):       false,
+		delayHour(due.Add(-time.Hour)):        false,
+		delaySlot(due):                        true,
+		delaySlot(due.Add(-9 * time.Second)):  true,
+		delaySlot(due.Add(time.Second)):       false,
+		delaySlot(due.Add(-10 * time.Second)): false,
+		delaySlot(due.Add(-time.Hour)):        false,
+	} {
+		if got := subjectMatches(filter, subject); got != want {
+			t.Errorf("%s matches %s: %t", filter, subject, got)
 		}
 	}
 }

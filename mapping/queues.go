@@ -184,7 +184,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, ref dms.QueueRef) error {
 	err = errors.Join(
 		s.ctl.purge(ctx, queueCtlKeys(ref.Queue)...),
 		s.purge(ctx, deadStream, deadQueueFilter(ref.Queue)),
-		s.purge(ctx, delayStream, "dly."+queueKey(ref.Queue)+".>", "due."+queueKey(ref.Queue)+".>"),
+		s.purge(ctx, delayStream, delayFilter(ref.Queue), dueFilter(ref.Queue)),
 	)
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "remains of a deleted queue stay behind", slog.String("queue", string(ref.Queue)), slog.Any("err", err))
