@@ -19,10 +19,7 @@ func TestADurableConsumerDeliversAndTakesAcknowledgements(t *testing.T) {
 	if err != nil {
 		t.Fatalf("create consumer: %v", err)
 	}
-	m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
-	if err != nil {
-		t.Fatalf("receive: %v", err)
-	}
+	m := received(t, func() (jetstream.Msg, error) { return c.Next(jetstream.FetchMaxWait(5 * time.Second)) })
 	if err := m.DoubleAck(t.Context()); err != nil {
 		t.Fatalf("acknowledge: %v", err)
 	}

@@ -42,10 +42,9 @@ func newVictim(t *testing.T) victim {
 	}); err != nil {
 		t.Fatalf("create consumer: %v", err)
 	}
-	m, err := js.Conn().Request("$JS.API.CONSUMER.MSG.NEXT.q_1.g_1", []byte("1"), 10*time.Second)
-	if err != nil {
-		t.Fatalf("receive: %v", err)
-	}
+	m := received(t, func() (*nats.Msg, error) {
+		return js.Conn().Request("$JS.API.CONSUMER.MSG.NEXT.q_1.g_1", []byte("1"), 10*time.Second)
+	})
 	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "ctl", Replicas: 3})
 	if err != nil {
 		t.Fatalf("create bucket: %v", err)

@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -55,6 +56,23 @@ func filled(t testing.TB, c *enginetest.Cluster, body string) (tenancy.Project, 
 		t.Fatalf("publish: %v", err)
 	}
 	return p, js
+}
+
+// received is what receive returns once the consumer can be reached: a member hears with
+// a moment's delay where the leader of a consumer just made is.
+func received[M any](t *testing.T, receive func() (M, error)) (m M) {
+	t.Helper()
+	enginetest.Wait(t, func() string {
+		var err error
+		if m, err = receive(); errors.Is(err, nats.ErrNoResponders) {
+			return err.Error()
+		}
+		if err != nil {
+			t.Fatalf("receive: %v", err)
+		}
+		return ""
+	})
+	return m
 }
 
 // stored returns the bodies in stream q_1, as some replica has them.
