@@ -43,6 +43,7 @@ type session struct {
 	due   *mover
 
 	deadStore needed
+	jobs      *jobs
 	failures  failures
 
 	base context.Context // ends with the session
@@ -75,6 +76,7 @@ func newSession(b *Broker, id tenancy.ProjectID) *session {
 		burials:     make(map[string][]chan struct{}),
 		deadStore:   needed{config: deadConfig},
 	}
+	s.jobs = newJobs(s)
 	s.base, s.stop = context.WithCancelCause(b.base)
 	return s
 }
@@ -140,6 +142,9 @@ func (s *session) resume() {
 	if err := s.due.resume(s.base); err != nil && s.base.Err() == nil {
 		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for delayed messages", slog.Any("err", err))
 	}
+	if err := s.jobs.resume(s.base); err != nil && s.base.Err() == nil {
+		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for jobs", slog.Any("err", err))
+	}
 	if err := s.sweepAll(s.base); err != nil && s.base.Err() == nil {
 		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for messages to dead-letter", slog.Any("err", err))
 	}
@@ -156,9 +161,12 @@ func (s *session) wake(m *nats.Msg) {
 		rev, _ := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64) // 0: unknown
 		s.ctlChanged(strings.Split(m.Subject[len(wakeCtl):], "."), rev)
 	case strings.HasPrefix(m.Subject, wakeDead):
-		if t := strings.Split(m.Subject[len(wakeDead):], "."); len(t) == 3 {
+		switch t := strings.Split(m.Subject[len(wakeDead):], "."); len(t) {
+		case 3:
 			s.wakeReaders(t[0], t[1])
 			s.buried("dead." + m.Subject[len(wakeDead):])
+		case 4:
+			s.wakeLane(t[1], t[2])
 		}
 	}
 }
@@ -172,9 +180,14 @@ func (s *session) ctlChanged(tokens []string, rev uint64) {
 	case "queue":
 		if id, err := dms.ParseQueueID(hyphenate(tokens[1])); err == nil {
 			s.forget(id)
+			s.recordChanged(id)
 			s.wakeReaders(tokens[1], "")
 		}
-	case "cursor", "deadcursor":
+	case "job":
+		if id, err := dms.ParseJobID(hyphenate(tokens[1])); err == nil {
+			s.jobs.heard(id)
+		}
+	case "cursor", "deadcursor", "againcursor":
 		if len(tokens) == 3 {
 			s.cursorChanged(tokens[0], tokens[1], tokens[2], rev)
 		}
@@ -183,8 +196,11 @@ func (s *session) ctlChanged(tokens []string, rev uint64) {
 
 func (s *session) cursorChanged(store, queue, group string, rev uint64) {
 	kind := dms.Live
-	if store == "deadcursor" {
+	switch store {
+	case "deadcursor":
 		kind = dms.Dead
+	case "againcursor":
+		kind = dms.Again
 	}
 	ref := dms.GroupRef{
 		QueueRef: dms.QueueRef{Project: s.project, Queue: dms.QueueID(hyphenate(queue))},
@@ -196,10 +212,13 @@ func (s *session) cursorChanged(store, queue, group string, rev uint64) {
 	if r != nil {
 		r.heard(rev)
 	}
+	if kind == dms.Again {
+		s.wakeReaders(queue, group) // polls of the queue wait for the lane, too
+	}
 }
 
 // busy reports whether the session must stay open although nobody calls.
-func (s *session) busy() bool { return s.opened() && s.due.waiting() }
+func (s *session) busy() bool { return s.opened() && (s.due.waiting() || s.jobs.busy()) }
 
 // spawn runs f in a goroutine of the session, unless the session is being closed.
 func (s *session) spawn(f func()) {
