@@ -57,7 +57,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 		return nil, err
 	}
 	return facade.New(facade.Options{
-		Queues: broker, Groups: broker, Messages: broker, Tags: broker,
+		Queues: broker, Groups: broker, Messages: broker, Tags: broker, Workbench: broker,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: signatures,
 		Observe: observe(requests, n.tls != nil),
 		Log:     n.log,

@@ -17,8 +17,10 @@ type Options struct {
 	Groups   Groups
 	Messages Messages
 	Tags     Tags
-	Projects Projects
-	Tokens   Tokens
+	// Workbench serves the additions to the published operations.
+	Workbench Workbench
+	Projects  Projects
+	Tokens    Tokens
 
 	// Signatures verifies signed requests; nil refuses them all.
 	Signatures Signatures
@@ -66,7 +68,7 @@ func New(o Options) (*API, error) {
 		name string
 		part any
 	}{
-		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags},
+		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags}, {"Workbench", o.Workbench},
 		{"Projects", o.Projects}, {"Tokens", o.Tokens},
 	} {
 		if need.part == nil {

@@ -57,6 +57,7 @@ type fake struct {
 	signature    func(*http.Request, []byte) (tenancy.Identity, error)
 	idToken      func(ctx context.Context, provider, token string) (tenancy.Identity, time.Time, error)
 	issue        func(tenancy.Identity, time.Time) (string, time.Time, error)
+	workbench    fakeWorkbench
 
 	mu    sync.Mutex
 	calls []string
@@ -263,7 +264,7 @@ func (b *lockedBuffer) String() string {
 
 func options(f *fake) facade.Options {
 	return facade.Options{
-		Queues: f, Groups: f, Messages: f, Tags: f, Projects: f, Tokens: f, Signatures: f, Exchange: f,
+		Queues: f, Groups: f, Messages: f, Tags: f, Workbench: &f.workbench, Projects: f, Tokens: f, Signatures: f, Exchange: f,
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

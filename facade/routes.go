@@ -84,6 +84,7 @@ func routes() []route {
 			all = append(all, below)
 		}
 	}
+	all = append(all, workbenchRoutes()...)
 	return append(all,
 		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, body: tokenBody, handler: (*API).exchangeToken},
 		route{method: get, pattern: "/openapi.yaml", public: true, body: noBody, handler: (*API).document},
@@ -126,7 +127,7 @@ func allowed(mux *chi.Mux, r *http.Request) []string {
 		path = r.URL.Path
 	}
 	var methods []string
-	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
+	for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost} {
 		if mux.Match(chi.NewRouteContext(), m, path) {
 			methods = append(methods, m)
 		}

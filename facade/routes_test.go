@@ -15,7 +15,7 @@ func TestRouteTable(t *testing.T) {
 	var b strings.Builder
 	for _, rt := range routes() {
 		needs := map[tenancy.Permission]string{
-			0: "public", tenancy.Observe: "observe", tenancy.Produce: "produce", tenancy.Consume: "consume", tenancy.Manage: "manage",
+			0: "public", tenancy.Observe: "observe", tenancy.Produce: "produce", tenancy.Consume: "consume", tenancy.Manage: "manage", tenancy.Inspect: "inspect",
 		}[rt.needs]
 		fmt.Fprintf(&b, "%-6s %-68s %-8s %-6s %d\n", rt.method, rt.pattern, needs, rt.class, rt.body)
 	}
@@ -51,7 +51,7 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{job_id}", "{job}")
 	described := make(map[string]bool)
 	for path, item := range doc.Paths {
 		for method := range item {

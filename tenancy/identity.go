@@ -14,6 +14,7 @@ const (
 	Consume                       // receive and acknowledge messages
 	Manage                        // create, change and delete queues, groups and tags
 	Operate                       // act on the whole service, not on one project
+	Inspect                       // look at messages without consuming them
 )
 
 // Role is a named set of permissions, as identity providers and access keys carry it.
@@ -45,9 +46,9 @@ func (r Role) Allows(p Permission) bool {
 	case Producer:
 		return p == Observe || p == Produce
 	case Consumer:
-		return p == Observe || p == Consume
+		return p == Observe || p == Consume || p == Inspect
 	case Manager:
-		return p == Observe || p == Produce || p == Consume || p == Manage
+		return p == Observe || p == Produce || p == Consume || p == Manage || p == Inspect
 	case Operator:
 		return p == Operate
 	}
