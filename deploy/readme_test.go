@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A newcomer who types the quick start sees what the page shows, but for ids and handlers.
+// A newcomer who types the quick start sees what the page shows, but for ids, handlers and times.
 func TestQuickStartDoesWhatThePageShows(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(moduleRoot(t), "README.md"))
 	if err != nil {
@@ -49,8 +49,8 @@ func TestQuickStartDoesWhatThePageShows(t *testing.T) {
 }
 
 func TestShapeKeepsEverythingButIdsAndHandlers(t *testing.T) {
-	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9"}]` + "\n\n"
-	if got, want := shape(in), []string{`[{"id":"g-ID","n":1,"handler":"HANDLER"}]`}; !cmp.Equal(got, want) {
+	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9","sent":"2026-01-31T12:00:00.123Z","created":1769860800000,"next":"AQ"}]` + "\n\n"
+	if got, want := shape(in), []string{`[{"id":"g-ID","n":1,"handler":"HANDLER","sent":TIME,"created":TIME,"next":"NEXT"}]`}; !cmp.Equal(got, want) {
 		t.Errorf("shape is %q, want %q", got, want)
 	}
 }
@@ -107,9 +107,12 @@ func markedBlocks(page, mark string) string {
 func shape(output string) (lines []string) {
 	id := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	handler := regexp.MustCompile(`"handler":"[A-Za-z0-9_-]+"`)
+	moment := regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"|\b\d{13}\b`)
+	next := regexp.MustCompile(`"next":"[A-Za-z0-9_-]+"`)
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`))
+			line = handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`)
+			lines = append(lines, next.ReplaceAllString(moment.ReplaceAllString(line, "TIME"), `"next":"NEXT"`))
 		}
 	}
 	return lines

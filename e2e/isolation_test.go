@@ -14,7 +14,7 @@ import (
 // victim is what a project has that another one must not reach.
 type victim struct {
 	queue, group, handler, dead string
-	name, key                   string
+	name, key, job              string
 }
 
 // newVictim fills a queue of the customer with everything there is.
@@ -30,13 +30,16 @@ func newVictim(c customer) victim {
 	v.dead = c.receiveOne(groupPath(v.queue, v.group) + "/deadletters?time_wait=5&ack_wait=300").Handler
 	c.send(v.queue, texts("secret")...)
 	v.handler = c.receiveOne(groupPath(v.queue, v.group) + "/messages?time_wait=5&ack_wait=300").Handler
+	var job struct{ ID string }
+	c.must(http.StatusAccepted, &job, "POST", "/queues/"+v.queue+"/redrive", fmt.Sprintf(`{"group_id":%q,"target":"queue","sequences":[1000000]}`, v.group))
+	v.job = job.ID
 	return v
 }
 
 // fill puts IDs into the template of a path.
 func (v victim) fill(t *testing.T, template, project string) string {
 	t.Helper()
-	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key).Replace(template)
+	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{sequence}", "1", "{job_id}", v.job).Replace(template)
 	if strings.Contains(path, "{") {
 		t.Fatalf("%s has a parameter that this test does not know: give it a value that must not be reached", template)
 	}
@@ -56,6 +59,7 @@ func (v victim) state(c customer) []string {
 type reach struct {
 	body  func(v victim) string // request body; nil for none
 	query string
+	names bool // the answer repeats the IDs of the request
 	own   bool // the URL names nothing of the victim: the answer is about the caller's own project
 }
 
@@ -85,6 +89,19 @@ func reaches() map[string]reach {
 		"deleteTagWithoutKey": {},
 		"projectTags":         {own: true},
 		"findQueues":          {own: true, body: fixed(`{"action":"filter"}`)},
+
+		"updateQueue":        {body: fixed(`{"description":"intruder"}`)},
+		"deleteQueues":       {own: true, names: true, body: func(v victim) string { return `{"queues":["` + v.queue + `"]}` }},
+		"peekMessages":       {},
+		"showMessage":        {},
+		"purgeQueue":         {body: fixed(`{"source":"queue"}`)},
+		"redriveDeadLetters": {body: func(v victim) string { return `{"group_id":"` + v.group + `","target":"queue"}` }},
+		"moveGroup":          {body: fixed(`{"to":"end"}`)},
+		"extendMessages":     {body: func(v victim) string { return `{"message":[{"handler":"` + v.handler + `","ack_wait":60}]}` }},
+		"extendDeadLetters":  {body: func(v victim) string { return `{"message":[{"handler":"` + v.dead + `","ack_wait":60}]}` }},
+		"listJobs":           {own: true},
+		"showJob":            {},
+		"cancelJob":          {},
 	}
 }
 
@@ -92,7 +109,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 	t.Parallel()
 	owner, intruder := customerOf(t, service, 0), customerOf(t, service, 1)
 	v := newVictim(owner)
-	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key}
+	nothing := victim{queue: noQueue, group: noGroup, handler: "handler", dead: "handler", name: v.name, key: v.key, job: "00000000-0000-4000-8000-000000000000"}
 	before := v.state(owner)
 
 	rows := reaches()
@@ -126,7 +143,7 @@ func TestNoOperationReachesIntoAnotherProject(t *testing.T) {
 					t.Errorf("%s in the own project: %v", op.ID, a)
 				}
 				for _, secret := range []string{v.queue, v.group, "secret", owner.project.ID, owner.project.Name} {
-					if strings.Contains(string(a.Body), `"`+secret+`"`) {
+					if strings.Contains(string(a.Body), `"`+secret+`"`) && !(row.names && secret == v.queue) {
 						t.Errorf("%s tells %q of another project: %v", op.ID, secret, a)
 					}
 				}
