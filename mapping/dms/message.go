@@ -52,9 +52,9 @@ type Sent struct {
 type Kind uint8
 
 const (
-	Live Kind = iota + 1 // the queue's messages
-	Dead                 // the group's dead letters
-	Again                // dead letters given back to the group; consumed with the queue's messages
+	Live  Kind = iota + 1 // the queue's messages
+	Dead                  // the group's dead letters
+	Again                 // dead letters given back to the group; consumed with the queue's messages
 )
 
 // Match is how a label filter combines its labels.
