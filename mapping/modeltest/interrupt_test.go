@@ -52,7 +52,6 @@ func newPair(t *testing.T) *world {
 	w.start(0)
 	w.start(1)
 	t.Cleanup(func() {
-		w.revive()
 		w.close()
 		if w.err != nil || t.Failed() {
 			t.Logf("%v\n%s", w.err, w.story())
@@ -96,6 +95,26 @@ func (s shop) bodies(kind dms.Kind) map[string]int {
 	return got
 }
 
+// killAll makes dead letters of all messages, one after the other.
+func (s shop) killAll(messages int) {
+	s.t.Helper()
+	s.until(3*time.Minute, func() string {
+		b := s.w.nodes[0]
+		batch, err := b.Receive(s.t.Context(), s.group, dms.Receive{Kind: dms.Live, Max: 1, Wait: time.Second, AckWait: 30 * time.Second})
+		if err == nil && len(batch.Deliveries) > 0 {
+			_, err = b.Acknowledge(s.t.Context(), s.group, dms.Live, []dms.Ack{{Handle: batch.Deliveries[0].Handle}})
+		}
+		if err != nil {
+			return err.Error()
+		}
+		_, groups, err := b.Groups(s.t.Context(), s.queue, dms.GroupView{DeadLetters: true})
+		if err == nil && groups[0].DeadProduced == int64(messages) {
+			return ""
+		}
+		return fmt.Sprintf("%+v, %v", groups, err)
+	})
+}
+
 // until polls until the condition says "" and fails with what it said last.
 func (s shop) until(limit time.Duration, condition func() string) {
 	s.t.Helper()
@@ -119,21 +138,10 @@ func (s shop) until(limit time.Duration, condition func() string) {
 // A redrive whose node dies goes on elsewhere, and every message is in the end in one of
 // its two places; at worst it was delivered twice. It has the cluster for itself.
 func TestNoMessageIsLostWhenTheNodeOfARedriveDies(t *testing.T) {
-	const messages = 60
+	const messages = 40
 	s := newShop(t, dms.Normal, messages)
-	for range messages / 10 {
-		_, err := s.w.nodes[0].Receive(t.Context(), s.group, dms.Receive{Kind: dms.Live, Max: 10, Wait: 10 * time.Second, AckWait: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.until(2*time.Minute, func() string {
-		_, groups, err := s.w.nodes[1].Groups(t.Context(), s.queue, dms.GroupView{Counters: true, DeadLetters: true})
-		if err == nil && groups[0].DeadProduced == messages {
-			return ""
-		}
-		return fmt.Sprintf("%+v, %v", groups, err)
-	})
+	defer s.w.revive()
+	s.killAll(messages)
 	job, err := s.w.nodes[0].Redrive(t.Context(), s.group, dms.Redrive{Target: dms.ToGroup, Rate: 10})
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +193,7 @@ func TestMovesAndPurgesHappenWholeWhenAMemberDies(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			const messages = 40
 			s := newShop(t, mode, messages)
+			defer s.w.revive()
 			s.once(s.bodies(dms.Live), messages, 1)
 			moved := make(chan error, 1)
 			go func() { // ends with the call, which ends by itself
