@@ -93,7 +93,7 @@ func TestAQueueIsReadBackFromItsStream(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if d := cmp.Diff(dms.Queue{NewQueue: q, Ref: ref, Created: epoch}, got); d != "" {
+		if d := cmp.Diff(dms.Queue{NewQueue: q, Ref: ref, Created: epoch, Retention: dms.Retention}, got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}

@@ -74,14 +74,6 @@ func (m storedMessage) found() (found, error) {
 	return found{seq: m.Message.Seq, subject: m.Message.Subject, header: header, sent: m.Message.Time, payload: m.Message.Data}, nil
 }
 
-func (m storedMessage) id() dms.MessageID {
-	f, err := m.found()
-	if err != nil {
-		return ""
-	}
-	return f.id()
-}
-
 func absentStream(err error) bool { return code(err) == codeNoStream }
 
 func absent(err error) bool { return code(err) == codeNoMessage || code(err) == codeNoStream }

@@ -56,8 +56,6 @@ type receipt struct {
 	origin      time.Time // when it was handed out, if its time was extended since
 }
 
-func (r receipt) reading() reading { return reading{r.ref, r.gen} }
-
 // version is that of the handle that says all of it.
 func (r receipt) version() (version byte, size int) {
 	if r.gen == 0 && r.origin.IsZero() {

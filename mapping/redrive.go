@@ -441,8 +441,14 @@ func (s *session) unbury(ctx context.Context, places []uint64) error {
 			if err == nil {
 				err = reply(m, nil)
 			}
-			if n := code(err); err == nil || n == codeNoSequence || n == codeDeleteFailed || n == codeNoMessage {
-				gone[i] = true // what is not there cannot be deleted
+			if code(err) == codeDeleteFailed {
+				// So the log says when there is nothing to delete, among other things.
+				if _, absence := s.stored(ctx, deadStream, places[i]); absent(absence) {
+					err = nil
+				}
+			}
+			if err == nil || code(err) == codeNoSequence {
+				gone[i] = true
 				continue
 			}
 			failed = err

@@ -12,7 +12,9 @@ const (
 	projectB = ProjectID("f123456789abcdef0123456789abcdef")
 )
 
-func permissions() []Permission { return []Permission{Observe, Produce, Consume, Manage, Operate, Inspect} }
+func permissions() []Permission {
+	return []Permission{Observe, Produce, Consume, Manage, Operate, Inspect}
+}
 
 func TestRolesAllowWhatTheyAreFor(t *testing.T) {
 	for role, want := range map[Role][]Permission{
