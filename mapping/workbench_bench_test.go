@@ -7,14 +7,25 @@ import (
 	"testing"
 	"time"
 
+	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 )
 
-var benched = flag.Int("bench.messages", 20_000, "messages in the queue that is looked at")
+var (
+	benched = flag.Int("bench.messages", 20_000, "messages in the queue that is looked at")
+	body    = flag.Int("bench.body", 200, "bytes of their bodies")
+	storage = flag.Int64("bench.storage", 256<<20, "bytes that the project may store")
+)
 
-// BenchmarkPeek looks at pages of 100 messages of 1 KB at random places.
+// BenchmarkPeek looks at pages of 100 messages at random places.
 func BenchmarkPeek(b *testing.B) {
-	f := newFixture(b, dms.NewQueue{})
+	p := enginetest.NewProject()
+	p.Limits.StoredBytes = *storage
+	if err := cluster.Accounts().Provision(b.Context(), p); err != nil {
+		b.Fatal(err)
+	}
+	f := fixture{b: newBroker(b, p, 0, 1), p: p}
+	f.queue, f.group = newQueue(b, f.b, p, dms.NewQueue{})
 	fill(b, f, *benched)
 	page := func(p dms.Peek) time.Duration {
 		began := time.Now()
@@ -39,7 +50,7 @@ func BenchmarkPeek(b *testing.B) {
 	}
 }
 
-// fill stores n messages of 1 KB, many at a time.
+// fill stores n messages, many at a time.
 func fill(b *testing.B, f fixture, n int) {
 	b.Helper()
 	s, release, err := f.b.session(b.Context(), f.p.ID)
@@ -51,14 +62,17 @@ func fill(b *testing.B, f fixture, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	body := payload(fmt.Sprintf("%01000d", 7))
+	content := payload(fmt.Sprintf("%0*d", *body, 7))
 	for done := 0; done < n; {
 		batch := make([]*outgoing, min(1000, n-done))
 		for i := range batch {
-			batch[i] = newOutgoing(q, dms.Message{Payload: body}, messageID(f.queue, "", i))
+			batch[i] = newOutgoing(q, dms.Message{Payload: content}, messageID(f.queue, "", i))
 		}
 		if err := s.store(b.Context(), q, batch, nil); err != nil {
 			b.Fatal(err)
+		}
+		if last := batch[len(batch)-1]; last.err != nil {
+			b.Fatalf("after %d messages: %v", done, last.err)
 		}
 		done += len(batch)
 	}
@@ -101,12 +115,12 @@ func buryMany(b *testing.B, s *session, ref dms.GroupRef, n int) {
 	if err := s.deadStore.ensure(b.Context(), s); err != nil {
 		b.Fatal(err)
 	}
-	body := payload(fmt.Sprintf("%01000d", 7))
+	content := payload(fmt.Sprintf("%01000d", 7))
 	for done := 0; done < n; {
 		batch := make([]*outgoing, min(1000, n-done))
 		for i := range batch {
 			id := messageID(ref.QueueRef, "", i)
-			batch[i] = newOutgoing(&queue{Queue: dms.Queue{Ref: ref.QueueRef}}, dms.Message{Payload: body}, id)
+			batch[i] = newOutgoing(&queue{Queue: dms.Queue{Ref: ref.QueueRef}}, dms.Message{Payload: content}, id)
 			batch[i].message.Subject = deadSubject(reading{GroupRef: ref}, uint64(done+i+1))
 		}
 		s.storeEach(b.Context(), batch)
