@@ -49,9 +49,9 @@ func TestQuickStartDoesWhatThePageShows(t *testing.T) {
 }
 
 func TestShapeKeepsEverythingButIdsAndHandlers(t *testing.T) {
-	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9"}]` + "\n\n" +
+	in := `[{"id":"g-0f8fad5b-d9cb-469f-a165-70867728950e","n":1,"handler":"AQ_x-9","sent":"2026-01-31T12:00:00.123Z","created":1769860800000,"next":"AQ"}]` + "\n\n" +
 		`{"id":"5XK2W0QZ7TJ4N9LRB3CM","at":"2026-01-31T12:00:00Z","end":"2099-12-31T00:00:00Z"}`
-	want := []string{`[{"id":"g-ID","n":1,"handler":"HANDLER"}]`, `{"id":"KEY","at":"NOW","end":"2099-12-31T00:00:00Z"}`}
+	want := []string{`[{"id":"g-ID","n":1,"handler":"HANDLER","sent":"NOW","created":TIME,"next":"NEXT"}]`, `{"id":"KEY","at":"NOW","end":"2099-12-31T00:00:00Z"}`}
 	if got := shape(in); !cmp.Equal(got, want) {
 		t.Errorf("shape is %q, want %q", got, want)
 	}
@@ -112,11 +112,14 @@ func shape(output string) (lines []string) {
 	// Of access keys; a time that the page itself asks for is not one of now.
 	key := regexp.MustCompile(`"id":"[A-Z0-9]{20}"`)
 	secret := regexp.MustCompile(`"secret":"[A-Za-z0-9]{40}"`)
-	now := regexp.MustCompile(`"20[0-8][0-9]-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"`)
+	now := regexp.MustCompile(`"20[0-8][0-9]-[0-9]{2}-[0-9]{2}T[0-9:.]+Z"`)
+	moment := regexp.MustCompile(`\b\d{13}\b`)
+	next := regexp.MustCompile(`"next":"[A-Za-z0-9_-]+"`)
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); line != "" {
 			line = handler.ReplaceAllString(id.ReplaceAllString(line, "ID"), `"handler":"HANDLER"`)
 			line = secret.ReplaceAllString(key.ReplaceAllString(line, `"id":"KEY"`), `"secret":"SECRET"`)
+			line = next.ReplaceAllString(moment.ReplaceAllString(line, "TIME"), `"next":"NEXT"`)
 			lines = append(lines, now.ReplaceAllString(line, `"NOW"`))
 		}
 	}

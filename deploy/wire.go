@@ -83,7 +83,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
-		Queues: broker, Groups: broker, Messages: messages, Tags: broker,
+		Queues: broker, Groups: broker, Messages: messages, Tags: broker, Workbench: broker,
 		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,

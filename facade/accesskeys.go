@@ -292,7 +292,7 @@ func parseQueuePermission(r *strictjson.Reader) (queue string, permissions []ten
 			}
 			p, err := tenancy.ParseQueuePermission(name)
 			if err != nil || len(permissions) == 4 {
-				return dms.Errorf(dms.BadManageBody, "permissions must be some of observe, produce, consume and manage, each once")
+				return dms.Errorf(dms.BadManageBody, "permissions must be some of observe, produce, consume, manage and inspect, each once")
 			}
 			permissions = append(permissions, p)
 			return nil

@@ -1,7 +1,10 @@
 package facade
 
 import (
+	"math"
 	"net/http"
+	"time"
+	"unicode/utf8"
 
 	"dms/facade/strictjson"
 	"dms/mapping/dms"
@@ -53,10 +56,23 @@ func parseAcks(body []byte) ([]dms.Ack, error) {
 // parseAck reads one entry; without a status it is a success.
 func parseAck(r *strictjson.Reader) (dms.Ack, error) {
 	entry := dms.Ack{Success: true}
-	err := r.Object("an element of message", []string{"handler", "status"}, func(i int) error {
-		if i == 0 {
+	held := false
+	err := r.Object("an element of message", []string{"handler", "status", "delay", "reason"}, func(i int) error {
+		switch i {
+		case 0:
 			handler, err := r.Text("handler")
 			entry.Handle = dms.Handle(handler)
+			return err
+		case 2:
+			held = true
+			return parseHold(r, &entry)
+		case 3:
+			held = true
+			reason, err := r.Text("reason")
+			if err == nil && (utf8.RuneCountInString(reason) > dms.MaxReason || reason == "") {
+				err = dms.Errorf(dms.BadFields, "reason must have 1 to %d characters", dms.MaxReason)
+			}
+			entry.Reason = reason
 			return err
 		}
 		status, err := optional(r, "status", r.Text)
@@ -73,7 +89,28 @@ func parseAck(r *strictjson.Reader) (dms.Ack, error) {
 	if err == nil && entry.Handle == "" {
 		err = dms.Errorf(dms.BadFields, "an element of message has no handler")
 	}
+	if err == nil && held && entry.Success {
+		err = dms.Errorf(dms.BadFields, "delay and reason are for the status fail")
+	}
 	return entry, err
+}
+
+// parseHold reads for how many seconds a failed message shall stay hidden.
+func parseHold(r *strictjson.Reader, entry *dms.Ack) error {
+	const most = int(dms.MaxHold / time.Second)
+	bad := dms.Errorf(dms.BadFields, "delay must be a whole number of seconds from 0 to %d", most)
+	if r.Kind() != strictjson.Number {
+		return bad
+	}
+	f, err := r.Float("delay")
+	if err != nil {
+		return err
+	}
+	if f != math.Trunc(f) || f < 0 || f > float64(most) {
+		return bad
+	}
+	entry.Delay = time.Duration(f) * time.Second
+	return nil
 }
 
 // cut shortens what a caller sent for repeating it in a sentence.

@@ -21,7 +21,7 @@ func actions() (map[string]string, error) {
 		return nil, fmt.Errorf("read the description of the API: %w", err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}", "{alarm_id}", "{alarm}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}", "{alarm_id}", "{alarm}", "{job_id}", "{job}")
 	all := make(map[string]string)
 	for path, item := range doc.Paths {
 		for method, node := range item {

@@ -18,10 +18,12 @@ type Options struct {
 	Groups   Groups
 	Messages Messages
 	Tags     Tags
-	Projects Projects
-	Tokens   Tokens
-	Audit    Audit
-	Trail    Trail
+	// Workbench serves the additions to the published operations.
+	Workbench Workbench
+	Projects  Projects
+	Tokens    Tokens
+	Audit     Audit
+	Trail     Trail
 
 	// Tenants serves operators; nil means that there are no routes for them.
 	Tenants Tenants
@@ -95,7 +97,7 @@ func New(o Options) (*API, error) {
 		name string
 		part any
 	}{
-		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags},
+		{"Queues", o.Queues}, {"Groups", o.Groups}, {"Messages", o.Messages}, {"Tags", o.Tags}, {"Workbench", o.Workbench},
 		{"Projects", o.Projects}, {"Tokens", o.Tokens}, {"Audit", o.Audit}, {"Trail", o.Trail},
 	} {
 		if need.part == nil {

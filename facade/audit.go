@@ -87,6 +87,9 @@ func (a *API) tally(ev *event, status int) {
 	switch {
 	case ev.action == "":
 		return // there is no such URL
+	case status < 300 && ev.looks:
+		c.Queue = ev.object.Queue
+		a.o.Audit.Note(ev.project, audit.Use, c)
 	case status < 300 && ev.uses && ev.member:
 		a.o.Audit.Note(ev.project, audit.Use, c)
 	case status < 300 && ev.uses: // a token for no project

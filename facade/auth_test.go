@@ -128,10 +128,10 @@ func TestAdmission(t *testing.T) {
 // TestEveryRouteAsksWhoIsCalling drives all routes with every role, without any
 // credential and with those of another project.
 func TestEveryRouteAsksWhoIsCalling(t *testing.T) {
-	f := &fake{} // nothing exists
+	f := &fake{workbench: fakeWorkbench{err: &dms.Error{Code: dms.QueueNotFound}}} // nothing exists
 	s := serve(t, f, nil)
 	permissions := map[string]tenancy.Permission{
-		"observe": tenancy.Observe, "produce": tenancy.Produce, "consume": tenancy.Consume, "manage": tenancy.Manage,
+		"observe": tenancy.Observe, "produce": tenancy.Produce, "consume": tenancy.Consume, "manage": tenancy.Manage, "inspect": tenancy.Inspect,
 	}
 	for _, rt := range readRoutes(t) {
 		if rt.needs == "public" || rt.needs == "caller" || rt.needs == "operate" { // the last two have tests of their own

@@ -46,6 +46,7 @@ func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ev := eventOf(r.Context())
 		ev.route, ev.action, ev.keystone = rt.pattern, rt.action, rt.keystone
+		ev.looks = rt.needs == tenancy.Inspect
 		ev.uses = rt.class == sends || rt.class == polls || rt.class == acks
 		if err := a.run(rt, w, r); err != nil {
 			a.writeError(w, r, err)

@@ -64,10 +64,10 @@ func TestUnknownURLsAndMethods(t *testing.T) {
 		{"POST", "/v2/" + project + "//queues", 404, ""},
 		{"GET", groupPath, 405, "DELETE"},
 		{"PUT", base + "/queues", 405, "GET, POST"},
-		{"HEAD", queuePath, 405, "DELETE, GET"},
+		{"HEAD", queuePath, 405, "DELETE, GET, PATCH"},
 		{"OPTIONS", base + "/queues", 405, "GET, POST"},
-		{"PATCH", queuePath, 405, "DELETE, GET"},
-		{"BREW", queuePath, 405, "DELETE, GET"},
+		{"PATCH", base + "/queues", 405, "GET, POST"},
+		{"BREW", queuePath, 405, "DELETE, GET, PATCH"},
 		{"GET", "/v3.0/OS-AUTH/id-token/tokens", 405, "POST"},
 	} {
 		got := s.with(s.plain, c.method, c.path, "", "X-Auth-Token", "")

@@ -49,6 +49,8 @@ func table() []published {
 		{dms.GroupExists, 400, 10240018, service, "a consumer group with this name exists already in the queue"},
 		{dms.QueueNotFound, 404, 10240401, service, "the queue does not exist"},
 		{dms.GroupNotFound, 404, 10240405, service, "the consumer group does not exist"},
+		{dms.MessageNotFound, 404, 10240411, service, "the queue has no such message"},
+		{dms.JobNotFound, 404, 10240412, service, "the project has no such job"},
 		{dms.TooManyGroups, 400, 10240019, service, "the queue cannot have that many consumer groups"},
 		{dms.QuotaExceeded, 400, 10240020, service, "the quota of the project is used up"},
 		{dms.BadMaxConsume, 400, 10240022, service, "max_consume_count must be 1 to 100"},

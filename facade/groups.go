@@ -2,17 +2,27 @@ package facade
 
 import (
 	"net/http"
+	"slices"
 
 	"dms/facade/strictjson"
 	"dms/mapping/dms"
 )
 
 func (a *API) createGroups(c *call) error {
-	names, err := parseNewGroups(c.body, c.project.Limits.GroupsPerQueue)
+	wanted, err := parseNewGroups(c.body, c.project.Limits.GroupsPerQueue)
 	if err != nil {
 		return manageError(err)
 	}
-	made, err := a.o.Groups.CreateGroups(c.ctx(), c.queue, names)
+	var made []dms.Group
+	if slices.ContainsFunc(wanted, func(g dms.NewGroup) bool { return g.Position != nil }) {
+		made, err = a.o.Workbench.CreateGroupsAt(c.ctx(), c.queue, wanted)
+	} else {
+		names := make([]string, len(wanted))
+		for i, g := range wanted {
+			names[i] = g.Name
+		}
+		made, err = a.o.Groups.CreateGroups(c.ctx(), c.queue, names)
+	}
 	if err != nil {
 		return err
 	}
@@ -24,14 +34,24 @@ func (a *API) createGroups(c *call) error {
 	return c.encode(http.StatusCreated, answer)
 }
 
-// parseNewGroups returns the names of at most most groups.
-func parseNewGroups(body []byte, most int) ([]string, error) {
-	var names []string
+// parseNewGroups returns at most most groups.
+func parseNewGroups(body []byte, most int) ([]dms.NewGroup, error) {
+	var groups []dms.NewGroup
 	taken := make(map[string]bool)
 	group := func(r *strictjson.Reader) error {
 		var name string
-		err := r.Object("a group", []string{"name"}, func(int) (err error) {
-			name, err = r.Text("name")
+		var position *dms.Position
+		err := r.Object("a group", []string{"name", "position"}, func(i int) (err error) {
+			if i == 0 {
+				name, err = r.Text("name")
+				return err
+			}
+			position = &dms.Position{}
+			names := positionNames()
+			err = r.Object("position", names, func(i int) error { return readPosition(r, names[i], position) })
+			if err == nil {
+				err = position.Validate()
+			}
 			return err
 		})
 		if err != nil {
@@ -43,11 +63,11 @@ func parseNewGroups(body []byte, most int) ([]string, error) {
 		if taken[name] {
 			return dms.Errorf(dms.GroupExists, "consumer group %s is given twice", name)
 		}
-		if len(names) == most {
+		if len(groups) == most {
 			return dms.Errorf(dms.TooManyGroups, "a queue can have at most %d consumer groups", most)
 		}
 		taken[name] = true
-		names = append(names, name)
+		groups = append(groups, dms.NewGroup{Name: name, Position: position})
 		return nil
 	}
 	err := whole(body, []string{"groups"}, func(r *strictjson.Reader, _ int) error {
@@ -56,10 +76,10 @@ func parseNewGroups(body []byte, most int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(names) == 0 {
+	if len(groups) == 0 {
 		return nil, dms.Errorf(dms.BadManageBody, "groups must name at least one consumer group")
 	}
-	return names, nil
+	return groups, nil
 }
 
 func (a *API) listGroups(c *call) error {

@@ -71,6 +71,7 @@ type fake struct {
 	changeKey    func(context.Context, tenancy.ProjectID, string, tenancy.Identity, tenancy.KeyChange) (tenancy.AccessKey, error)
 	rotateKey    func(context.Context, tenancy.ProjectID, string, tenancy.Identity, time.Duration) (tenancy.AccessKey, accesskey.Secret, error)
 	deleteKey    func(context.Context, tenancy.ProjectID, string) error
+	workbench    fakeWorkbench
 
 	mu      sync.Mutex
 	calls   []string
@@ -482,7 +483,7 @@ func (b *lockedBuffer) String() string {
 
 func options(f *fake) facade.Options {
 	return facade.Options{
-		Queues: f, Groups: f, Messages: f, Tags: f, Projects: f, Tokens: f, Signatures: f, Exchange: f,
+		Queues: f, Groups: f, Messages: f, Tags: f, Workbench: &f.workbench, Projects: f, Tokens: f, Signatures: f, Exchange: f,
 		Audit: f, Trail: f, Tenants: fakeTenants{f}, ProjectLimits: tenancy.DefaultLimits(),
 		Sessions: f, AccessKeys: f,
 		Log: slog.New(slog.DiscardHandler),

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -105,6 +106,13 @@ func (c *call) receive(kind dms.Kind) (rec dms.Receive, err error) {
 	}
 	if rec.AckWait, err = c.seconds("ack_wait", dms.DefaultAckWait, leastAckWait, mostAckWait, dms.BadAckWait); err != nil {
 		return rec, err
+	}
+	include, err := c.one("include")
+	if err != nil {
+		return rec, err
+	}
+	if rec.Meta = include == "meta"; include != "" && !rec.Meta {
+		return rec, dms.Errorf(dms.BadParameters, "include must be meta")
 	}
 	if kind == dms.Dead {
 		return rec, nil // dead letters are not filtered
@@ -213,9 +221,29 @@ func appendDeliveries(deliveries []dms.Delivery, shape func([]byte) []byte) []by
 		dst = append(dst, shape(d.Payload)...)
 		dst = append(dst, `,"handler":`...)
 		dst = appendString(dst, string(d.Handle))
+		if d.Meta != nil {
+			dst = append(dst, `,"meta":`...)
+			dst = appendMeta(dst, *d.Meta)
+		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')
+}
+
+type metaItem struct {
+	ID         dms.MessageID `json:"id,omitempty"`
+	Sequence   uint64        `json:"sequence"`
+	Sent       timestamp     `json:"sent"`
+	Deliveries int           `json:"delivery_count"`
+	First      *timestamp    `json:"first_delivered,omitempty"`
+}
+
+func appendMeta(dst []byte, m dms.Meta) []byte {
+	told, err := json.Marshal(metaItem{ID: m.ID, Sequence: m.Sequence, Sent: timestamp(m.Sent), Deliveries: m.Deliveries, First: orNil(m.First)})
+	if err != nil { // no value makes it fail
+		return append(dst, "null"...)
+	}
+	return append(dst, told...)
 }
 
 func (a *API) ackMessages(c *call) error { return a.acknowledge(c, dms.Live) }

@@ -30,6 +30,7 @@ type event struct {
 
 	// For the audit trail and the limits.
 	action  string           // name of the operation, "" when the URL is unknown
+	looks   bool             // the call looks at the messages of a queue: successes are counted by queue
 	uses    bool             // the call moves messages, or issues a token: successes are counted
 	address netip.Addr       // of the client
 	source  netip.Prefix     // what of that is counted together

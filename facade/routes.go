@@ -116,6 +116,7 @@ func routes() []route {
 		route{method: post, pattern: alarms + "/{alarm}/test", needs: tenancy.Manage, body: noBody, handler: (*API).testAlarm},
 		route{method: get, pattern: alarms + "/{alarm}/history", needs: tenancy.Observe, body: noBody, handler: (*API).alarmHistory},
 	)
+	all = append(all, workbenchRoutes()...)
 	return append(all,
 		route{method: get, pattern: "/", public: true, keystone: true, body: noBody, handler: (*API).listVersions},
 		route{method: get, pattern: "/v3", public: true, keystone: true, body: noBody, handler: (*API).showVersion},

@@ -16,7 +16,7 @@ func TestRouteTable(t *testing.T) {
 	for _, rt := range routes() {
 		needs := map[tenancy.Permission]string{
 			0: "public", tenancy.Observe: "observe", tenancy.Produce: "produce", tenancy.Consume: "consume", tenancy.Manage: "manage",
-			tenancy.Operate: "operate",
+			tenancy.Operate: "operate", tenancy.Inspect: "inspect",
 		}[rt.needs]
 		if rt.caller {
 			needs = "caller"
@@ -63,7 +63,7 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Parameters have longer names in the description.
-	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}", "{alarm_id}", "{alarm}")
+	names := strings.NewReplacer("{project_id}", "{project}", "{queue_id}", "{queue}", "{group_id}", "{group}", "{access_key_id}", "{access_key}", "{alarm_id}", "{alarm}", "{job_id}", "{job}")
 	described := make(map[string]bool)
 	for path, item := range doc.Paths {
 		for method := range item {

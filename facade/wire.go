@@ -10,9 +10,6 @@ import (
 	"dms/mapping/dms"
 )
 
-// reservation is how long queues keep messages, in the minutes clients expect.
-const reservation = int64(dms.Retention / time.Minute)
-
 // writeJSON answers with a finished body, so that nothing can fail half way.
 func writeJSON(w http.ResponseWriter, status int, body []byte) error {
 	h := w.Header()
@@ -83,7 +80,7 @@ type queueItem struct {
 func newQueueItem(q dms.Queue, deadLetters bool) queueItem {
 	item := queueItem{
 		ID: q.Ref.Queue, Name: q.Name, Description: q.Description, Mode: q.Mode,
-		Reservation: reservation, Created: millis(q.Created), EffDate: millis(q.Created),
+		Reservation: reservation(q), Created: millis(q.Created), EffDate: millis(q.Created),
 		MaxSize: dms.MaxMessageSize, Produced: count(q.Messages), Groups: count(q.Groups),
 	}
 	if deadLetters {
@@ -91,6 +88,14 @@ func newQueueItem(q dms.Queue, deadLetters bool) queueItem {
 		item.MaxConsume = q.MaxConsumeCount // 0, and so absent, when there are none
 	}
 	return item
+}
+
+// reservation is how long the queue keeps messages, in the minutes clients expect.
+func reservation(q dms.Queue) int64 {
+	if q.Retention == 0 {
+		return int64(dms.Retention / time.Minute)
+	}
+	return int64(q.Retention / time.Minute)
 }
 
 func redrivePolicy(q dms.Queue) string {

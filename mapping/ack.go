@@ -25,7 +25,8 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 	if err != nil {
 		return 0, err
 	}
-	if _, err := s.group(ctx, q, ref.Group); err != nil {
+	g, err := s.group(ctx, q, ref.Group)
+	if err != nil {
 		return 0, err
 	}
 	if len(acks) == 0 {
@@ -35,40 +36,96 @@ func (b *Broker) Acknowledge(ctx context.Context, ref dms.GroupRef, kind dms.Kin
 	if err != nil {
 		return 0, err
 	}
-	if kind == dms.Dead || q.Mode == dms.FIFO {
+	for settled < len(receipts) {
+		// What came from the group's lane is settled there, in runs with the rest.
+		n := sameKind(receipts[settled:])
+		did, err := s.acknowledge(ctx, q, ref, g, receipts[settled:settled+n], acks[settled:settled+n])
+		settled += did
+		if err != nil && settled > 0 {
+			return settled, nil // the caller can repeat the rest
+		}
+		if err != nil || did < n {
+			return settled, err
+		}
+	}
+	return settled, nil
+}
+
+// sameKind is how many receipts from the front are of one kind.
+func sameKind(receipts []receipt) int {
+	for i, r := range receipts {
+		if r.kind != receipts[0].kind {
+			return i
+		}
+	}
+	return len(receipts)
+}
+
+// acknowledge settles deliveries from one store.
+func (s *session) acknowledge(ctx context.Context, q *queue, ref dms.GroupRef, g groupRecord, receipts []receipt, acks []dms.Ack) (int, error) {
+	if kind := receipts[0].kind; kind != dms.Live || q.Mode == dms.FIFO {
 		return s.reader(q, ref, kind).acknowledge(ctx, receipts, acks)
+	}
+	at, err := s.sameReading(ctx, ref, g, receipts)
+	if err != nil {
+		return 0, err
 	}
 	if err := s.refuseFailed(ctx, ref, receipts); err != nil {
 		return 0, err
 	}
 	n := inOrder(receipts, acks)
 	// The settled ones first: if that is cut short, the caller can repeat the call.
-	if err := s.settle(ctx, ref, receipts[:n]); err != nil {
+	if err := s.settle(ctx, at, receipts[:n]); err != nil {
 		return 0, toError(err)
 	}
-	s.handedBack(ref, receipts[:n])
+	s.handedBack(at, receipts[:n])
 	if back := receipts[n:]; len(back) > 0 {
 		if err := s.noteFailed(ctx, ref, back); err != nil {
 			return 0, toError(err)
 		}
-		s.handedBack(ref, back)
-		s.returnFailed(ctx, q, ref, back, !acks[n].Success)
+		s.returnFailed(ctx, q, at, s.handedBack(at, back), acks[n])
 	}
 	return n, nil
 }
 
-// handedBack tells the group's dispatcher, if this node has one, that deliveries need
-// not be charged when their time is over.
-func (s *session) handedBack(ref dms.GroupRef, receipts []receipt) {
-	s.mu.Lock()
-	d := s.dispatchers[ref]
-	s.mu.Unlock()
-	if d == nil {
-		return
-	}
+// sameReading refuses handles of a reading that has ended.
+func (s *session) sameReading(ctx context.Context, ref dms.GroupRef, g groupRecord, receipts []receipt) (reading, error) {
 	for _, r := range receipts {
-		d.handed.forget(r.seq)
+		if r.gen > g.Gen {
+			// The group was moved, and this node has not heard of it.
+			var err error
+			if g, err = s.groupNow(ctx, ref); err != nil {
+				return reading{}, toError(err)
+			}
+		}
+		if r.gen != g.Gen {
+			return reading{}, errHandleMoved
+		}
 	}
+	return reading{ref, g.Gen}, nil
+}
+
+// handedBack tells the group's dispatcher, if this node has one, that deliveries need
+// not be charged when their time is over, and returns when each was handed out, where
+// this node knows.
+func (s *session) handedBack(at reading, receipts []receipt) []returned {
+	s.mu.Lock()
+	d := s.dispatchers[at.GroupRef]
+	s.mu.Unlock()
+	back := make([]returned, len(receipts))
+	for i, r := range receipts {
+		back[i].receipt = r
+		if d != nil && d.ref == at {
+			back[i].handed = d.handed.take1(r.seq)
+		}
+	}
+	return back
+}
+
+// returned is a delivery that a client has given back.
+type returned struct {
+	receipt
+	handed time.Time // when it was handed out; zero if this node does not know
 }
 
 // openAll opens all handles and refuses the first that is not good for this call.
@@ -81,7 +138,7 @@ func (b *Broker) openAll(ref dms.GroupRef, kind dms.Kind, acks []dms.Ack, now ti
 			return nil, dms.Wrap(dms.HandleInvalid, err)
 		case r.ref != ref:
 			return nil, dms.Errorf(dms.HandleOfOther, "the handler belongs to another queue or consumer group")
-		case r.kind != kind:
+		case r.kind != kind && !(kind == dms.Live && r.kind == dms.Again):
 			return nil, dms.Errorf(dms.HandleOfOtherKind, "a handler of a message cannot acknowledge a dead letter, nor the reverse")
 		case !now.Before(r.deadline) && planted != handleUnproven:
 			return nil, dms.Errorf(dms.HandleInvalid, "the handler has expired")
@@ -115,6 +172,7 @@ func inOrder(receipts []receipt, acks []dms.Ack) int {
 // failedPlaces are the deliveries of one batch that were failed, as bits.
 type failedPlaces struct {
 	Places uint16 `json:"places"`
+	Until  int64  `json:"until,omitempty"` // when the last of their handles expires, epoch milliseconds
 }
 
 // refuseFailed refuses handles whose delivery was failed before, on any node. A
@@ -144,18 +202,25 @@ func (s *session) failedIn(ctx context.Context, ref dms.GroupRef, r receipt) (ui
 	if s.b.nodes == 1 && r.node == s.b.node {
 		return s.failures.of(r.batch), nil
 	}
-	places, _, err := s.failedRecord(ctx, failedKey(ref, r.batchKey()))
-	return places, err
+	f, _, err := s.failedRecord(ctx, failedKey(ref, r.batchKey()))
+	return f.Places, err
 }
 
-func (s *session) failedRecord(ctx context.Context, key string) (places uint16, revision uint64, err error) {
+func (s *session) failedRecord(ctx context.Context, key string) (f failedPlaces, revision uint64, err error) {
 	value, revision, err := s.ctl.get(ctx, key)
 	if err != nil || revision == 0 {
-		return 0, revision, err
+		return failedPlaces{}, revision, err
 	}
-	var f failedPlaces
 	err = json.Unmarshal(value, &f)
-	return f.Places, revision, err
+	return f, revision, err
+}
+
+// latest is when the last of the handles expires.
+func latest(batch []receipt) (t time.Time) {
+	for _, r := range batch {
+		t = later(t, r.deadline)
+	}
+	return t
 }
 
 // noteFailed writes down, before they are returned, that these deliveries are failed,
@@ -167,8 +232,8 @@ func (s *session) noteFailed(ctx context.Context, ref dms.GroupRef, back []recei
 			places |= 1 << r.place
 		}
 		key := failedKey(ref, batch[0].batchKey())
-		ttl := time.Until(batch[0].deadline) + 10*time.Second
-		if ttl < time.Second {
+		until := latest(batch)
+		if time.Until(until) < -9*time.Second {
 			continue // no handle of it can be used any more
 		}
 		for {
@@ -176,14 +241,17 @@ func (s *session) noteFailed(ctx context.Context, ref dms.GroupRef, back []recei
 			if err != nil {
 				return err
 			}
-			_, err = s.ctl.put(ctx, key, mustJSON(failedPlaces{Places: known | places}), revision, ttl)
+			// A place that was failed before may be good for longer, if its time was extended.
+			until = later(until, time.UnixMilli(known.Until))
+			record := failedPlaces{Places: known.Places | places, Until: until.UnixMilli()}
+			_, err = s.ctl.put(ctx, key, mustJSON(record), revision, time.Until(until)+10*time.Second)
 			if errors.Is(err, errConflict) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			s.failures.note(batch[0].batch, known|places, batch[0].deadline)
+			s.failures.note(batch[0].batch, record.Places, until)
 			break
 		}
 	}
@@ -192,37 +260,53 @@ func (s *session) noteFailed(ctx context.Context, ref dms.GroupRef, back []recei
 
 // returnFailed sends deliveries back to the group. All but a first one that the
 // caller failed are not charged, and that is on record before the log counts on.
-func (s *session) returnFailed(ctx context.Context, q *queue, ref dms.GroupRef, back []receipt, charge bool) {
+func (s *session) returnFailed(ctx context.Context, q *queue, at reading, back []returned, first dms.Ack) {
+	charge := !first.Success
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 	defer cancel()
 	var buried <-chan struct{}
 	bookings := make([]booking, len(back))
+	receipts := make([]receipt, len(back))
+	after := make([]time.Duration, len(back))
 	for i, r := range back {
-		bookings[i] = booking{r.seq, r.deliveries, charge && i == 0}
+		receipts[i] = r.receipt
+		bookings[i] = booking{seq: r.seq, delivery: r.deliveries, at: r.handed}
+	}
+	if charge {
+		after[0] = first.Delay
+		bookings[0].charge, bookings[0].reason = true, reasonOr(first.Reason)
 	}
 	if charge && q.DeadLetters() {
-		t, err := s.book(ctx, q, ref, back[0].seq, back[0].deliveries, true)
+		t, err := s.book(ctx, q, at, bookings[0])
 		if err != nil {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "a failure is not on record", slog.Any("err", err))
 		}
-		if len(t.Charged) >= q.MaxConsumeCount {
-			done, stop := s.awaitBurial(ref, back[0].seq)
+		if len(t.Charged) >= q.MaxConsume() {
+			done, stop := s.awaitBurial(at, back[0].seq)
 			defer stop()
 			buried = done
+			after[0] = 0
 		}
 		bookings = bookings[1:]
 	}
-	if err := s.bookAll(ctx, q, ref, bookings); err != nil {
+	if err := s.bookAll(ctx, q, at, bookings); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "the return of a delivery is not on record", slog.Any("err", err))
 	}
 	heard, cancelled := context.WithTimeout(ctx, attemptFor)
 	defer cancelled()
-	if err := s.nak(heard, ref, back); err != nil {
+	if err := s.nakLater(heard, at, receipts, after); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "a delivery returns only after its time", slog.Any("err", err))
 	}
 	if buried != nil {
-		s.buryNow(ctx, q, ref, buried)
+		s.buryNow(ctx, q, at.GroupRef, buried)
 	}
+}
+
+func reasonOr(given string) string {
+	if given == "" {
+		return reasonFailed
+	}
+	return given
 }
 
 // burialFor is how long the answer to a failure waits for the dead letter it causes.

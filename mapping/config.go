@@ -96,7 +96,7 @@ func parseQueueStream(ref dms.QueueRef, c jetstream.StreamConfig) (dms.Queue, er
 	if err != nil {
 		return dms.Queue{}, fmt.Errorf("stream %s: creation time: %w", c.Name, err)
 	}
-	q := dms.Queue{Ref: ref, Created: time.UnixMilli(created)}
+	q := dms.Queue{Ref: ref, Created: time.UnixMilli(created), Retention: c.MaxAge}
 	q.Name = c.Metadata[metaName]
 	q.Mode = dms.Mode(c.Metadata[metaMode])
 	if d, ok := c.Metadata[metaDescription]; ok {
@@ -144,9 +144,9 @@ func delayConfig() jetstream.StreamConfig {
 }
 
 // groupConsumer is the durable consumer of a group of a NORMAL queue.
-func groupConsumer(ref dms.GroupRef, labels []string, match dms.Match) jetstream.ConsumerConfig {
+func groupConsumer(at reading, start uint64, labels []string, match dms.Match) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
-		Durable:       consumerName(ref.Group),
+		Durable:       at.consumer(),
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       engineAckWait,
@@ -155,7 +155,10 @@ func groupConsumer(ref dms.GroupRef, labels []string, match dms.Match) jetstream
 		ReplayPolicy:  jetstream.ReplayInstantPolicy,
 		Replicas:      replicas,
 	}
-	switch filters := labelFilters(ref.Queue, labels, match); len(filters) {
+	if start > 1 {
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, start
+	}
+	switch filters := labelFilters(at.Queue, labels, match); len(filters) {
 	case 0:
 	case 1:
 		c.FilterSubject = filters[0]

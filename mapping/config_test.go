@@ -29,10 +29,10 @@ func pinned() map[string]any {
 		"ctl":                    ctlConfig(),
 		"dead":                   deadConfig(),
 		"delay":                  delayConfig(),
-		"group":                  groupConsumer(refOf(queueA, groupA), nil, dms.AnyLabel),
-		"group any of two":       groupConsumer(refOf(queueA, groupA), []string{"a", "b"}, dms.AnyLabel),
-		"group all of two":       groupConsumer(refOf(queueA, groupA), []string{"a", "b"}, dms.AllLabels),
-		"group all of three":     groupConsumer(refOf(queueA, groupA), []string{"a", "b", "c"}, dms.AllLabels),
+		"group":                  groupConsumer(reading{GroupRef: refOf(queueA, groupA)}, 0, nil, dms.AnyLabel),
+		"group any of two":       groupConsumer(reading{GroupRef: refOf(queueA, groupA)}, 0, []string{"a", "b"}, dms.AnyLabel),
+		"group all of two":       groupConsumer(reading{GroupRef: refOf(queueA, groupA)}, 0, []string{"a", "b"}, dms.AllLabels),
+		"group all of three":     groupConsumer(reading{GroupRef: refOf(queueA, groupA)}, 0, []string{"a", "b", "c"}, dms.AllLabels),
 		"mover of delayed ones":  moverConsumer(),
 		"queue FIFO, no options": queueStream(queueB, dms.NewQueue{Name: "Orders", Mode: dms.FIFO}, epoch),
 	}
@@ -93,7 +93,7 @@ func TestAQueueIsReadBackFromItsStream(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if d := cmp.Diff(dms.Queue{NewQueue: q, Ref: ref, Created: epoch}, got); d != "" {
+		if d := cmp.Diff(dms.Queue{NewQueue: q, Ref: ref, Created: epoch, Retention: dms.Retention}, got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}

@@ -29,6 +29,14 @@ func (s *session) counters(ctx context.Context, q *queue, g groupRecord, state j
 		available = min(available, meant)
 		c.Available, c.OutstandingNow = int64(available), int64(outstanding)
 		c.Consumed = int64(meant - available)
+		if g.Again {
+			left, out, err := s.lane(ctx, q, ref)
+			if err != nil {
+				return c, toError(err)
+			}
+			c.Available += left
+			c.OutstandingNow += out
+		}
 	}
 	if view.DeadLetters && q.DeadLetters() {
 		produced, err := s.count(ctx, deadStream, deadFilter(ref), 1)
@@ -50,17 +58,42 @@ func (s *session) counters(ctx context.Context, q *queue, g groupRecord, state j
 	return c, nil
 }
 
+// lane is how much of what was given back to the group it has not settled, and how much
+// of that is handed out.
+func (s *session) lane(ctx context.Context, q *queue, ref dms.GroupRef) (left, outstanding int64, err error) {
+	cur, _, err := s.reader(q, ref, dms.Again).load(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if cur.Lease != nil && !cur.Lease.Pause {
+		outstanding = int64(len(cur.Lease.Seqs))
+	}
+	n, err := s.count(ctx, deadStream, againFilter(ref), cur.Floor+1)
+	return int64(n), outstanding, err
+}
+
 // backlog is what the group has not settled, and how much of it is handed out.
 func (s *session) backlog(ctx context.Context, q *queue, ref dms.GroupRef, g groupRecord, state jetstream.StreamState) (available, outstanding uint64, err error) {
-	if !g.Used {
-		return state.Msgs, 0, nil
+	// Nothing was ever handed out: all messages from the start of the reading are waiting.
+	untouched := func() (uint64, uint64, error) {
+		if len(g.Labels) > 0 {
+			n, err := s.countLabelled(ctx, q, g, max(g.Start, 1))
+			return n, 0, err
+		}
+		if g.Start <= state.FirstSeq {
+			return state.Msgs, 0, nil
+		}
+		return state.LastSeq + 1 - min(g.Start, state.LastSeq+1), 0, nil
+	}
+	if !g.Used && q.Mode != dms.FIFO {
+		return untouched()
 	}
 	if q.Mode == dms.FIFO {
 		c, _, err := s.reader(q, ref, dms.Live).load(ctx)
 		if err != nil {
 			return 0, 0, err
 		}
-		if c.Lease != nil {
+		if c.Lease != nil && !c.Lease.Pause {
 			outstanding = uint64(len(c.Lease.Seqs))
 		}
 		if len(g.Labels) > 0 {
@@ -72,13 +105,9 @@ func (s *session) backlog(ctx context.Context, q *queue, ref dms.GroupRef, g gro
 		}
 		return state.LastSeq - max(c.Floor, state.FirstSeq-1), outstanding, nil
 	}
-	info, err := s.consumerInfo(ctx, ref)
+	info, err := s.consumerInfo(ctx, reading{ref, g.Gen})
 	if code(err) == codeNoConsumer {
-		if len(g.Labels) > 0 {
-			available, err = s.countLabelled(ctx, q, g, 1)
-			return available, 0, err
-		}
-		return state.Msgs, 0, nil // claimed, but not consumed from yet
+		return untouched() // claimed, but not consumed from yet
 	}
 	if err != nil {
 		return 0, 0, err
@@ -93,8 +122,8 @@ func (s *session) backlog(ctx context.Context, q *queue, ref dms.GroupRef, g gro
 	return pending + outstanding, outstanding, nil
 }
 
-func (s *session) consumerInfo(ctx context.Context, ref dms.GroupRef) (info jetstream.ConsumerInfo, err error) {
-	subject := "$JS.API.CONSUMER.INFO." + streamName(ref.Queue) + "." + consumerName(ref.Group)
+func (s *session) consumerInfo(ctx context.Context, at reading) (info jetstream.ConsumerInfo, err error) {
+	subject := "$JS.API.CONSUMER.INFO." + streamName(at.Queue) + "." + at.consumer()
 	err = hold(ctx, func(ctx context.Context) error {
 		m, err := s.calls.ask(ctx, subject, nil)
 		if err != nil {

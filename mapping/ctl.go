@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -60,6 +61,20 @@ type storedMessage struct {
 		Time    time.Time `json:"time"`
 	} `json:"message"`
 }
+
+// found is the message as one read directly.
+func (m storedMessage) found() (found, error) {
+	header := nats.Header{}
+	if len(m.Message.Header) > 0 {
+		var err error
+		if header, err = nats.DecodeHeadersMsg(m.Message.Header); err != nil {
+			return found{}, fmt.Errorf("message %d: headers: %w", m.Message.Seq, err)
+		}
+	}
+	return found{seq: m.Message.Seq, subject: m.Message.Subject, header: header, sent: m.Message.Time, payload: m.Message.Data}, nil
+}
+
+func absentStream(err error) bool { return code(err) == codeNoStream }
 
 func absent(err error) bool { return code(err) == codeNoMessage || code(err) == codeNoStream }
 

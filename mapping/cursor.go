@@ -15,6 +15,9 @@ type cursor struct {
 	Floor    uint64 `json:"floor"`              // everything up to here is settled
 	Head     uint64 `json:"head,omitempty"`     // the message Failures speaks of
 	Failures int    `json:"failures,omitempty"` // how often Head was failed or timed out
+	Reason   string `json:"reason,omitempty"`   // of the last failure of Head
+	First    int64  `json:"first,omitempty"`    // when Head was first handed out, epoch milliseconds; 0: not known
+	Gen      uint32 `json:"gen,omitempty"`      // how often the position was moved
 	Lease    *lease `json:"lease,omitempty"`
 	// Ended are the latest leases that ended before all of their deliveries were
 	// settled. Their handles may be good for a while and must not be taken for those
@@ -27,6 +30,9 @@ type lease struct {
 	Node    string        `json:"node"`  // the run of the node that granted it
 	AckWait time.Duration `json:"ack_wait"`
 	Seqs    []uint64      `json:"seqs"` // outstanding, ascending
+	// Pause is set while nobody has the messages: the first one failed, and is to be
+	// offered again only after AckWait.
+	Pause bool `json:"pause,omitempty"`
 }
 
 // endedLease is a lease that was not settled from the given place on.
@@ -83,10 +89,12 @@ func (c cursor) failuresOf(seq uint64) int {
 
 // grant starts a lease. What lies between the floor and its first message has been
 // found to be expired or not meant for the group.
-func (c *cursor) grant(l lease) {
+func (c *cursor) grant(l lease, now time.Time) {
 	c.Lease = &l
-	c.Failures = c.failuresOf(l.Seqs[0])
-	c.Head = l.Seqs[0]
+	if c.Head != l.Seqs[0] {
+		c.newHead(l.Seqs[0])
+		c.First = now.UnixMilli()
+	}
 	c.Floor = l.Seqs[0] - 1
 }
 
@@ -96,7 +104,7 @@ func (c *cursor) settle(n int) {
 		return
 	}
 	c.Floor = c.Lease.Seqs[n-1]
-	c.Head, c.Failures = 0, 0
+	c.newHead(0)
 	if n == len(c.Lease.Seqs) {
 		c.Lease = nil
 		return
@@ -104,13 +112,24 @@ func (c *cursor) settle(n int) {
 	c.Lease.Seqs = c.Lease.Seqs[n:]
 }
 
+// newHead makes a message that has never failed the head; 0 means none.
+func (c *cursor) newHead(seq uint64) { c.Head, c.Failures, c.Reason, c.First = seq, 0, "", 0 }
+
 // fail ends the lease and charges a failure to its first outstanding message. It is
 // what an explicit failure and a timeout have in common.
-func (c *cursor) fail() {
-	head := c.Lease.Seqs[0]
-	c.Failures = c.failuresOf(head) + 1
-	c.Head = head
+func (c *cursor) fail(reason string) {
+	if head := c.Lease.Seqs[0]; c.Head != head {
+		c.newHead(head)
+	}
+	c.Failures++
+	c.Reason = reason
 	c.Lease = nil
+}
+
+// pause keeps the message that failed, and all behind it, from being handed out for a
+// while. It is a lease that nobody holds, and charges nobody when it ends.
+func (c *cursor) pause(batch, node string, d time.Duration) {
+	c.Lease = &lease{Batch: batch, Node: node, AckWait: d, Seqs: []uint64{c.Head}, Pause: true}
 }
 
 // release ends the lease and charges nobody.
@@ -119,5 +138,5 @@ func (c *cursor) release() { c.Lease = nil }
 // bury settles the message whose failures are used up, once it is a dead letter.
 func (c *cursor) bury() {
 	c.Floor = c.Head
-	c.Head, c.Failures = 0, 0
+	c.newHead(0)
 }

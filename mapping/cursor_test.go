@@ -19,9 +19,9 @@ func leaseOf(seqs ...uint64) lease {
 
 func TestACursorGoesOnAsItIsTold(t *testing.T) {
 	type step = func(*cursor)
-	grant := func(seqs ...uint64) step { return func(c *cursor) { c.grant(leaseOf(seqs...)) } }
+	grant := func(seqs ...uint64) step { return func(c *cursor) { c.grant(leaseOf(seqs...), time.UnixMilli(0)) } }
 	settle := func(n int) step { return func(c *cursor) { c.settle(n) } }
-	fail, release, bury := (*cursor).fail, (*cursor).release, (*cursor).bury
+	fail, release, bury := func(c *cursor) { c.fail("") }, (*cursor).release, (*cursor).bury
 	with := func(c cursor, seqs ...uint64) cursor {
 		l := leaseOf(seqs...)
 		c.Lease = &l
@@ -122,7 +122,7 @@ func (b *backlog) step(rnd *rand.Rand, c *cursor) string {
 		return "release"
 	case b.leased > 0:
 		b.failures[b.waiting[0]]++
-		c.fail()
+		c.fail("")
 		b.leased = 0
 		return fmt.Sprintf("fail %d", b.waiting[0])
 	case c.Head != 0 && c.Failures >= limit: // as a poll does before it reads
@@ -137,7 +137,7 @@ func (b *backlog) step(rnd *rand.Rand, c *cursor) string {
 		return fmt.Sprintf("bury %d", head)
 	case len(b.waiting) > 0:
 		b.leased = 1 + rnd.IntN(min(len(b.waiting), dms.MaxBatch))
-		c.grant(leaseOf(slices.Clone(b.waiting[:b.leased])...))
+		c.grant(leaseOf(slices.Clone(b.waiting[:b.leased])...), time.UnixMilli(0))
 		return fmt.Sprintf("grant %d", b.leased)
 	}
 	return "nothing"
@@ -184,7 +184,7 @@ func TestACursorAgreesWithAListOfMessages(t *testing.T) {
 		for len(b.waiting) > 0 { // settled in the end, none was lost from sight
 			if b.leased == 0 {
 				b.leased = len(b.waiting)
-				c.grant(leaseOf(b.waiting...))
+				c.grant(leaseOf(b.waiting...), time.UnixMilli(0))
 			}
 			c.settle(b.leased)
 			b.drop(b.leased)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"dms/mapping/dms"
 )
 
 // What a reader knows of its cursor, and how it reads and writes it.
@@ -43,6 +45,13 @@ func (r *reader) load(ctx context.Context) (cursor, uint64, error) {
 		if err := json.Unmarshal(value, &c); err != nil {
 			return cursor{}, 0, fmt.Errorf("cursor %s: %w", r.key, err)
 		}
+	} else if r.kind == dms.Live {
+		// A group that has never consumed begins where it was told to.
+		g, err := r.s.group(ctx, r.q, r.ref.Group)
+		if err != nil {
+			return cursor{}, 0, err
+		}
+		c.Floor = max(g.Start, 1) - 1
 	}
 	r.saw(c, rev)
 	return c, rev, nil

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"dms/mapping/dms"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -32,12 +34,13 @@ const (
 type dispatcher struct {
 	s      *session
 	q      *queue
-	ref    dms.GroupRef
+	ref    reading
 	handed handed
 	forget func() // stops deliveries from being handed to the dispatcher
 
 	mu      sync.Mutex
 	ended   bool
+	moved   bool // it ended because the group's position was moved
 	waiters []*waiter
 	spare   []*arrival
 	hand    map[uint64]*inHand // by sequence: what is being judged or is spare
@@ -54,6 +57,7 @@ type arrival struct {
 	delivered
 	payload []byte
 	trace   string
+	id      dms.MessageID
 	base    time.Time // from when on the handle's time runs
 }
 
@@ -75,17 +79,26 @@ type waiter struct {
 	err   error
 }
 
-func (s *session) dispatcher(q *queue, ref dms.GroupRef) *dispatcher {
+// dispatcher returns that of the group's reading, or of a later one that this node has
+// heard of meanwhile. One of an earlier reading ends.
+func (s *session) dispatcher(q *queue, at reading) *dispatcher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d, ok := s.dispatchers[ref]
+	d, ok := s.dispatchers[at.GroupRef]
+	if ok && d.ref.gen < at.gen {
+		d.endMoved()
+		ok = false
+	}
 	if !ok {
-		d = &dispatcher{s: s, q: q, ref: ref}
-		d.forget = s.pulls.deliveries(streamName(ref.Queue), consumerName(ref.Group), d.delivered)
-		s.dispatchers[ref] = d
+		d = &dispatcher{s: s, q: q, ref: at}
+		d.forget = s.pulls.deliveries(streamName(at.Queue), at.consumer(), d.delivered)
+		s.dispatchers[at.GroupRef] = d
 	}
 	return d
 }
+
+// errMoved says that the group's position was moved while a poll waited.
+var errMoved = errors.New("the position of the group was moved")
 
 // receive waits for messages until the wait is over or the caller is gone. A caller
 // that is gone gets nothing, and what was meant for it goes to the next one.
@@ -93,7 +106,11 @@ func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) 
 	w := &waiter{want: most, room: dms.MaxMessageSize, until: time.Now().Add(wait), done: make(chan struct{})}
 	d.mu.Lock()
 	if d.ended {
+		moved := d.moved
 		d.mu.Unlock()
+		if moved {
+			return nil, errMoved
+		}
 		return nil, d.goneError(ctx)
 	}
 	d.waiters = append(d.waiters, w)
@@ -105,7 +122,7 @@ func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) 
 	defer timer.Stop()
 	select {
 	case <-w.done:
-		return w.got, w.err
+		return w.outcome(d)
 	case <-timer.C:
 	case <-ctx.Done():
 	case <-d.s.base.Done():
@@ -123,6 +140,19 @@ func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) 
 		d.deal()
 		d.returnSpare()
 		return nil, dms.Wrap(dms.Unavailable, context.Cause(ctx))
+	}
+	if d.moved {
+		return nil, errMoved // what was got belongs to the reading that has ended
+	}
+	return w.got, w.err
+}
+
+// outcome is what a poll that is done has got.
+func (w *waiter) outcome(d *dispatcher) ([]*arrival, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.moved {
+		return nil, errMoved
 	}
 	return w.got, w.err
 }
@@ -210,7 +240,7 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	if !ok {
 		return
 	}
-	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m), base: time.Now()}
+	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
 	if d.mayBeDead(at) {
 		// Reading how many failures count takes a round trip, which may not be made
@@ -301,6 +331,23 @@ func (d *dispatcher) end(deleted bool) {
 		// Whoever serves the group next must know what reached a client.
 		d.s.spawn(func() { d.s.charge(d.q, d.ref, over) })
 	}
+}
+
+// endMoved ends all polls because the group reads from elsewhere now. What this reading
+// has handed out is nobody's any more. The caller may hold session.mu.
+func (d *dispatcher) endMoved() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ended, d.moved = true, true
+	d.forget()
+	for _, w := range slices.Clone(d.waiters) {
+		d.finish(w)
+	}
+	d.spare = nil
+	if d.pull != nil {
+		d.drop(d.pull)
+	}
+	d.handed.all()
 }
 
 func (d *dispatcher) goneError(ctx context.Context) error {

@@ -23,6 +23,8 @@ const (
 	codeServerFull      = 10023
 	codeTooManyStreams  = 10027
 	codeNoMessage       = 10037
+	codeNoSequence      = 10043
+	codeDeleteFailed    = 10057
 	codeAccountLoading  = 10039
 	codeStorageFull     = 10047
 	codeTooLarge        = 10054

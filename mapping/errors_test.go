@@ -42,6 +42,8 @@ func codeRows() map[string]codeRow {
 		"codeServerFull":      {codeServerFull, server.JSInsufficientResourcesErr, dms.Unavailable, false},
 		"codeTooManyStreams":  {codeTooManyStreams, server.JSMaximumStreamsLimitErr, dms.QuotaExceeded, false},
 		"codeNoMessage":       {codeNoMessage, server.JSNoMessageFoundErr, dms.Internal, false},
+		"codeNoSequence":      {codeNoSequence, server.JSSequenceNotFoundErrF, dms.Internal, false},
+		"codeDeleteFailed":    {codeDeleteFailed, server.JSStreamMsgDeleteFailedF, dms.Internal, false},
 		"codeAccountLoading":  {codeAccountLoading, server.JSNotEnabledForAccountErr, dms.Unavailable, true},
 		"codeTooLarge":        {codeTooLarge, server.JSStreamMessageExceedsMaximumErr, dms.MessageTooBig, false},
 		"codeStorageFull":     {codeStorageFull, server.JSStorageResourcesExceededErr, dms.Unavailable, false},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,6 +48,7 @@ type reader struct {
 	// heardRev and heardAt are the newest revision this node was told of.
 	heardRev uint64
 	heardAt  time.Time
+	quiet    time.Time // until then there is nothing in the lane, unless something wakes it
 	ends     time.Time // of a lease this node granted in this run
 	mine     string    // the batch of that lease
 }
@@ -81,6 +83,11 @@ func (s *session) wakeReaders(queue, group string) {
 }
 
 func (r *reader) wake() {
+	if r.kind == dms.Again {
+		r.mu.Lock()
+		r.quiet = time.Time{}
+		r.mu.Unlock()
+	}
 	select {
 	case r.bell <- struct{}{}:
 	default: // it rings already
@@ -102,7 +109,7 @@ func (r *reader) receive(ctx context.Context, req dms.Receive) (dms.Batch, error
 	}
 	defer func() { r.turn <- struct{}{} }()
 	for {
-		batch, next, err := r.try(ctx, req)
+		batch, next, err := r.tryBoth(ctx, req)
 		if err != nil {
 			return dms.Batch{}, toError(err)
 		}
@@ -123,6 +130,44 @@ func (r *reader) receive(ctx context.Context, req dms.Receive) (dms.Batch, error
 		}
 		timer.Stop()
 	}
+}
+
+// tryBoth is try, but looks into the group's lane first. While a batch of the one is
+// outstanding nothing of the other is handed out, so that a FIFO group has one batch at a
+// time.
+func (r *reader) tryBoth(ctx context.Context, req dms.Receive) (dms.Batch, time.Duration, error) {
+	if r.kind != dms.Live {
+		return r.try(ctx, req)
+	}
+	g, err := r.s.group(ctx, r.q, r.ref.Group)
+	if err != nil {
+		return dms.Batch{}, 0, err
+	}
+	if !g.Again {
+		return r.try(ctx, req)
+	}
+	c, _, err := r.current(ctx)
+	if err != nil {
+		return dms.Batch{}, 0, err
+	}
+	if c.Lease != nil && r.leaseLeft(c) > 0 {
+		return r.try(ctx, req)
+	}
+	batch, next, leased, err := r.s.reader(r.q, r.ref, dms.Again).offer(ctx, req)
+	if err != nil || len(batch.Deliveries) > 0 || leased {
+		return batch, next, err
+	}
+	batch, later, err := r.try(ctx, req)
+	return batch, min(next, later), err
+}
+
+// stream is the store that is read.
+func (r *reader) stream() string {
+	switch r.kind {
+	case dms.Dead, dms.Again:
+		return deadStream
+	}
+	return streamName(r.ref.Queue)
 }
 
 var errNothing = errors.New("nothing came in time")
@@ -146,7 +191,7 @@ func (r *reader) try(ctx context.Context, req dms.Receive) (dms.Batch, time.Dura
 		}
 		if rev == 0 {
 			// No cursor: a new group, or one that has been deleted on another node.
-			if err := r.s.consumerGone(ctx, r.ref); err != nil {
+			if _, err := r.s.groupNow(ctx, r.ref); err != nil {
 				return dms.Batch{}, 0, err
 			}
 		}
@@ -172,7 +217,7 @@ func (r *reader) try(ctx context.Context, req dms.Receive) (dms.Batch, time.Dura
 		if len(found) == 0 {
 			return dms.Batch{}, recheck, nil
 		}
-		batch, err := r.grant(ctx, c, rev, found, req.AckWait)
+		batch, err := r.grant(ctx, c, rev, found, req)
 		if errors.Is(err, errConflict) {
 			continue // somebody else was faster
 		}
@@ -182,15 +227,15 @@ func (r *reader) try(ctx context.Context, req dms.Receive) (dms.Batch, time.Dura
 
 // grant writes the lease and makes the handles. Their time runs from before the
 // write, so that it is over before the lease is.
-func (r *reader) grant(ctx context.Context, c cursor, rev uint64, found []found, ackWait time.Duration) (dms.Batch, error) {
-	start := time.Now()
+func (r *reader) grant(ctx context.Context, c cursor, rev uint64, found []found, req dms.Receive) (dms.Batch, error) {
+	start, ackWait := time.Now(), req.AckWait
 	rc := receipt{ref: r.ref, kind: r.kind, batch: randomBatch(), size: byte(len(found)), node: r.s.b.node, deadline: start.Add(ackWait)}
 	l := lease{Batch: rc.batchKey(), Node: r.s.b.nodeKey(), AckWait: ackWait, Seqs: make([]uint64, len(found))}
 	for i, f := range found {
 		l.Seqs[i] = f.seq
 	}
 	c = c.clone()
-	c.grant(l)
+	c.grant(l, start)
 	if err := r.write(ctx, c, rev, start.Add(ackWait+leaseGrace)); err != nil {
 		if !errors.Is(err, errConflict) {
 			// It may have been written all the same, and no one has the handles.
@@ -208,9 +253,12 @@ func (r *reader) grant(ctx context.Context, c cursor, rev uint64, found []found,
 		if i == 0 {
 			rc.deliveries = uint32(c.Failures + 1)
 		}
-		batch.Deliveries[i] = dms.Delivery{Payload: f.payload, Handle: r.s.b.sealer.seal(rc), Trace: f.trace}
+		batch.Deliveries[i] = dms.Delivery{Payload: f.payload, Handle: r.s.b.sealer.seal(rc), Trace: f.trace()}
+		if req.Meta {
+			batch.Deliveries[i].Meta = r.metaOf(c, f, int(rc.deliveries), start)
+		}
 	}
-	if r.limited() && c.Failures+1 >= r.q.MaxConsumeCount {
+	if r.limited() && c.Failures+1 >= r.q.MaxConsume() {
 		end := start.Add(ackWait + 2*leaseGrace)
 		r.s.sweepAt(r.q, r.ref, end, end)
 	}
@@ -218,7 +266,7 @@ func (r *reader) grant(ctx context.Context, c cursor, rev uint64, found []found,
 }
 
 // limited reports whether messages read here become dead letters.
-func (r *reader) limited() bool { return r.kind == dms.Live && r.q.DeadLetters() }
+func (r *reader) limited() bool { return r.kind != dms.Dead && r.q.DeadLetters() }
 
 // leaseLeft is how long the lease is still to be respected.
 func (r *reader) leaseLeft(c cursor) time.Duration {
@@ -233,7 +281,11 @@ func (r *reader) leaseLeft(c cursor) time.Duration {
 // expire ends a lease whose time is over and charges its first message.
 func (r *reader) expire(ctx context.Context, c cursor, rev uint64) error {
 	c = c.clone()
-	c.fail()
+	if c.Lease.Pause {
+		c.release()
+	} else {
+		c.fail(reasonExpired)
+	}
 	err := r.write(ctx, c, rev, time.Time{})
 	if errors.Is(err, errConflict) {
 		return nil
@@ -259,15 +311,24 @@ func (r *reader) giveBack(batch string) {
 
 // buryHead makes a dead letter of the first message when its failures are used up.
 func (r *reader) buryHead(ctx context.Context, c cursor, rev uint64) (bool, error) {
-	if !r.limited() || c.Head == 0 || c.Failures < r.q.MaxConsumeCount {
+	if !r.limited() || c.Head == 0 || c.Failures < r.q.MaxConsume() {
 		return false, nil
 	}
-	m, err := r.s.stored(ctx, streamName(r.ref.Queue), c.Head)
+	m, err := r.s.stored(ctx, r.stream(), c.Head)
 	if err != nil && !absent(err) {
 		return false, err
 	}
 	if err == nil { // otherwise it has expired, and nothing is left to bury
-		if err := r.s.bury(ctx, r.ref, c.Head, m.Message.Data); err != nil {
+		f, err := m.found()
+		if err != nil {
+			return false, err
+		}
+		l := letter{at: reading{r.ref, c.Gen}, seq: c.Head, id: f.id(), payload: f.payload, failures: c.Failures, reason: c.Reason}
+		if r.kind == dms.Again {
+			l.again = c.Head
+			l.seq, _ = strconv.ParseUint(f.header.Get(headerSource), 10, 64) // 0 when it is not known
+		}
+		if err := r.s.bury(ctx, l); err != nil {
 			return false, err
 		}
 	}

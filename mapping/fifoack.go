@@ -2,8 +2,6 @@ package mapping
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
 	"time"
 
 	"dms/mapping/dms"
@@ -22,7 +20,7 @@ func (r *reader) acknowledge(ctx context.Context, receipts []receipt, acks []dms
 	if err != nil {
 		return 0, toError(err)
 	}
-	if did.ended && r.limited() && c.Failures >= r.q.MaxConsumeCount {
+	if did.ended && r.limited() && c.Failures >= r.q.MaxConsume() {
 		// The dead letter is written before the answer, unless a poll is at it.
 		r.sweep(ctx)
 		r.s.sweepAt(r.q, r.ref, time.Now().Add(leaseGrace), time.Now().Add(engineAckWait))
@@ -80,7 +78,12 @@ func (r *reader) apply(ctx context.Context, c *cursor, receipts []receipt, acks 
 	c.settle(did.taken)
 	switch {
 	case inTurn:
-		c.fail()
+		first := acks[did.settled]
+		c.fail(reasonOr(first.Reason))
+		if dies := r.limited() && c.Failures >= r.q.MaxConsume(); first.Delay > 0 && !dies {
+			pause := receipt{batch: randomBatch()}
+			c.pause(pause.batchKey(), r.s.b.nodeKey(), first.Delay)
+		}
 	case did.ended:
 		c.release() // out of order: the message whose turn it is was not failed
 	}
@@ -95,18 +98,5 @@ func (r *reader) end(ctx context.Context, c *cursor, taken int, one receipt) err
 	out := c.note(endedLease{
 		Batch: one.batchKey(), From: byte(first + taken), Size: one.size, Until: one.deadline.UnixMilli(),
 	}, time.Now())
-	for _, e := range out {
-		batch, err := hex.DecodeString(e.Batch)
-		if err != nil {
-			return fmt.Errorf("cursor %s: batch of an ended lease: %w", r.key, err)
-		}
-		rest := make([]receipt, 0, e.Size-e.From)
-		for place := e.From; place < e.Size; place++ {
-			rest = append(rest, receipt{batch: [16]byte(batch), place: place, deadline: time.UnixMilli(e.Until)})
-		}
-		if err := r.s.noteFailed(ctx, r.ref, rest); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.writeDown(ctx, out)
 }

@@ -172,9 +172,12 @@ func (f *figures) queue(ctx context.Context, q *queue, log *LogFigures, dirty ma
 // group returns the figures of one group, and false when they cannot be known now.
 func (f *figures) group(ctx context.Context, q *queue, g groupRecord, log *LogFigures) (out dms.GroupFigures, known bool, err error) {
 	ref := dms.GroupRef{QueueRef: q.Ref, Group: g.ID}
-	out = dms.GroupFigures{ID: g.ID, Name: g.Name, Available: int64(log.Messages)}
+	out = dms.GroupFigures{ID: g.ID, Name: g.Name}
 	switch {
-	case !g.Used:
+	case !g.Used && q.Mode != dms.FIFO:
+		if err := f.untouched(ctx, q, g, log, &out); err != nil {
+			return out, false, err
+		}
 	case q.Mode == dms.FIFO:
 		c, err := f.s.reader(q, ref, dms.Live).newest(ctx)
 		if err != nil {
@@ -197,19 +200,21 @@ func (f *figures) group(ctx context.Context, q *queue, g groupRecord, log *LogFi
 			out.Available = int64(log.Last - max(c.Floor, log.First-1))
 		}
 	default:
-		i := slices.IndexFunc(log.Consumers, func(c ConsumerFigures) bool { return c.Name == consumerName(g.ID) })
+		i := slices.IndexFunc(log.Consumers, func(c ConsumerFigures) bool { return c.Name == consumerName(g.ID, g.Gen) })
 		if i < 0 {
 			// Claimed and not consumed from yet, or without a leader. Which of the two is
 			// asked now and then only: a consumer that is made shows up by itself.
-			if n, ok := f.unmade[g.ID]; ok && f.passes-n < figuresRound {
-				break
+			if n, ok := f.unmade[g.ID]; !ok || f.passes-n >= figuresRound {
+				asked, cancel := context.WithTimeout(ctx, missingFor)
+				defer cancel()
+				if _, err := f.s.consumerInfo(asked, reading{ref, g.Gen}); code(err) != codeNoConsumer {
+					return out, false, nil
+				}
+				f.unmade[g.ID] = f.passes
 			}
-			asked, cancel := context.WithTimeout(ctx, missingFor)
-			defer cancel()
-			if _, err := f.s.consumerInfo(asked, ref); code(err) != codeNoConsumer {
-				return out, false, nil
+			if err := f.untouched(ctx, q, g, log, &out); err != nil {
+				return out, false, err
 			}
-			f.unmade[g.ID] = f.passes
 			break
 		}
 		c := log.Consumers[i]
@@ -227,7 +232,30 @@ func (f *figures) group(ctx context.Context, q *queue, g groupRecord, log *LogFi
 	if out.Oldest, err = f.oldest(ctx, q, g, out, log); err != nil {
 		return out, false, err
 	}
+	if g.Again {
+		left, outstanding, err := f.s.lane(ctx, q, ref)
+		if err != nil {
+			return out, false, toError(err)
+		}
+		out.Available, out.Outstanding = out.Available+left, out.Outstanding+outstanding
+	}
 	return out, true, nil
+}
+
+// untouched fills in the figures of a group that was never given anything since it was
+// put where it reads.
+func (f *figures) untouched(ctx context.Context, q *queue, g groupRecord, log *LogFigures, out *dms.GroupFigures) error {
+	start := max(g.Start, 1)
+	out.Floor = start - 1
+	if len(g.Labels) > 0 {
+		n, err := f.s.countLabelled(ctx, q, g, start)
+		out.Available = int64(n)
+		return toError(err)
+	}
+	if log.Messages > 0 {
+		out.Available = int64(log.Last + 1 - min(max(start, log.First), log.Last+1))
+	}
+	return nil
 }
 
 // newest returns the newest cursor this node has heard of, with or without a lease.

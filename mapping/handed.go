@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"dms/mapping/dms"
 )
 
 // handed are the deliveries of one group that this node has handed out and that were
@@ -24,6 +22,7 @@ type handOut struct {
 	seq      uint64
 	delivery uint32
 	deadline time.Time
+	at       time.Time // when it was handed out
 }
 
 // deadlines is a heap. What has left the map since is passed over.
@@ -67,6 +66,28 @@ func (h *handed) forget(seqs ...uint64) {
 	}
 }
 
+// take1 drops one delivery and returns when it was handed out, or zero.
+func (h *handed) take1(seq uint64) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := h.out[seq].at
+	delete(h.out, seq)
+	return at
+}
+
+// extend gives a delivery that is still out more time.
+func (h *handed) extend(seq uint64, delivery uint32, deadline time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o, ok := h.out[seq]
+	if !ok || o.delivery != delivery {
+		return
+	}
+	o.deadline = deadline
+	h.out[seq] = o
+	heap.Push(&h.order, o)
+}
+
 // expired takes out what has expired by now, and arms the timer for the next.
 func (h *handed) expired(now time.Time) (over []handOut) {
 	h.mu.Lock()
@@ -105,20 +126,20 @@ func (h *handed) take(over []handOut) []handOut {
 // charge puts on record that deliveries reached a client and were not settled. Some may
 // have been settled through another node: what lies below the group's floor has been,
 // and for the others the record is never looked at.
-func (s *session) charge(q *queue, ref dms.GroupRef, over []handOut) {
+func (s *session) charge(q *queue, at reading, over []handOut) {
 	if len(over) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), holdFor)
 	defer cancel()
-	info, err := s.consumerInfo(ctx, ref)
+	info, err := s.consumerInfo(ctx, at)
 	var all []booking
 	for _, o := range over {
 		if err != nil || o.seq > info.AckFloor.Stream {
-			all = append(all, booking{o.seq, o.delivery, true})
+			all = append(all, booking{seq: o.seq, delivery: o.delivery, charge: true, reason: reasonExpired, at: o.at})
 		}
 	}
-	if err := s.bookAll(ctx, q, ref, all); err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "an expired delivery is charged to nobody", slog.String("group", string(ref.Group)), slog.Any("err", err))
+	if err := s.bookAll(ctx, q, at, all); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "an expired delivery is charged to nobody", slog.String("group", string(at.Group)), slog.Any("err", err))
 	}
 }

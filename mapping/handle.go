@@ -24,9 +24,15 @@ import (
 //	size 1, batch 16, node 8, deliveries 4, sequence 8, consumer sequence 8, deadline 8
 //
 // base64url without padding and strictly decoded, so that one delivery has one handle.
+//
+// Version 2 goes on with the generation of the group's position 4 and the time of the
+// first handing out 8. It is used when there is something to say there, so that nodes of
+// an earlier version can open all other handles.
 const (
-	handleVersion = 1
-	receiptSize   = 16 + 16 + 1 + 1 + 1 + 16 + 8 + 4 + 8 + 8 + 8
+	handleVersion  = 1
+	handleVersion2 = 2
+	receiptSize    = 16 + 16 + 1 + 1 + 1 + 16 + 8 + 4 + 8 + 8 + 8
+	receiptSize2   = receiptSize + 4 + 8
 )
 
 // SealingKey is one key for handles. Keys are shared by all nodes.
@@ -46,6 +52,16 @@ type receipt struct {
 	seq         uint64 // in the store it was read from
 	consumerSeq uint64 // only for consumers, not for cursors
 	deadline    time.Time
+	gen         uint32    // only for consumers; see reading
+	origin      time.Time // when it was handed out, if its time was extended since
+}
+
+// version is that of the handle that says all of it.
+func (r receipt) version() (version byte, size int) {
+	if r.gen == 0 && r.origin.IsZero() {
+		return handleVersion, receiptSize
+	}
+	return handleVersion2, receiptSize2
 }
 
 func (r receipt) batchKey() string { return hex.EncodeToString(r.batch[:]) }
@@ -79,12 +95,13 @@ var handleEncoding = base64.RawURLEncoding.Strict()
 func (s *sealer) seal(r receipt) dms.Handle {
 	aead := s.aeads[s.first]
 	const head = 2 + chacha20poly1305.NonceSizeX
-	b := make([]byte, head, head+receiptSize+aead.Overhead())
-	b[0], b[1] = handleVersion, s.first
+	version, size := r.version()
+	b := make([]byte, head, head+size+aead.Overhead())
+	b[0], b[1] = version, s.first
 	rand.Read(b[2:head])
-	var plain [receiptSize]byte
+	var plain [receiptSize2]byte
 	r.put(plain[:0])
-	b = aead.Seal(b, b[2:head], plain[:], r.additional(b[:2]))
+	b = aead.Seal(b, b[2:head], plain[:size], r.additional(b[:2]))
 	return dms.Handle(handleEncoding.EncodeToString(b))
 }
 
@@ -102,7 +119,13 @@ func (r receipt) put(b []byte) {
 	b = binary.BigEndian.AppendUint32(b, r.deliveries)
 	b = binary.BigEndian.AppendUint64(b, r.seq)
 	b = binary.BigEndian.AppendUint64(b, r.consumerSeq)
-	binary.BigEndian.AppendUint64(b, uint64(r.deadline.UnixMilli()))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.deadline.UnixMilli()))
+	b = binary.BigEndian.AppendUint32(b, r.gen)
+	var origin int64
+	if !r.origin.IsZero() {
+		origin = r.origin.UnixMilli()
+	}
+	binary.BigEndian.AppendUint64(b, uint64(origin))
 }
 
 func appendHex(b []byte, s string) []byte {
@@ -120,13 +143,14 @@ var errHandle = errors.New("not a handle of this project")
 func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) {
 	const head = 2 + chacha20poly1305.NonceSizeX
 	const whole = head + receiptSize + chacha20poly1305.Overhead
-	if len(h) != handleEncoding.EncodedLen(whole) {
+	const whole2 = head + receiptSize2 + chacha20poly1305.Overhead
+	if n := len(h); n != handleEncoding.EncodedLen(whole) && n != handleEncoding.EncodedLen(whole2) {
 		return receipt{}, errHandle
 	}
 	// The decoder skips line breaks even when it is strict, so the length is looked at
 	// again.
 	b, err := handleEncoding.DecodeString(string(h))
-	if err != nil || len(b) != whole || b[0] != handleVersion {
+	if err != nil || !(len(b) == whole && b[0] == handleVersion || len(b) == whole2 && b[0] == handleVersion2) {
 		return receipt{}, errHandle
 	}
 	aead, ok := s.aeads[b[1]]
@@ -147,5 +171,11 @@ func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) 
 	r.seq = binary.BigEndian.Uint64(p[63:71])
 	r.consumerSeq = binary.BigEndian.Uint64(p[71:79])
 	r.deadline = time.UnixMilli(int64(binary.BigEndian.Uint64(p[79:87])))
+	if len(p) == receiptSize2 {
+		r.gen = binary.BigEndian.Uint32(p[87:91])
+		if origin := int64(binary.BigEndian.Uint64(p[91:99])); origin != 0 {
+			r.origin = time.UnixMilli(origin)
+		}
+	}
 	return r, nil
 }

@@ -70,6 +70,8 @@ func TestAHandleSaysWhatWasSealed(t *testing.T) {
 			r.node[i] = byte(rnd.Uint32())
 		}
 		receipts = append(receipts, r)
+		r.gen, r.origin = rnd.Uint32(), time.UnixMilli(1+rnd.Int64N(1<<42))
+		receipts = append(receipts, r)
 	}
 	for _, want := range receipts {
 		h := s.seal(want)

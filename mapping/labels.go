@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"dms/mapping/dms"
@@ -12,6 +13,17 @@ import (
 type labelSets struct {
 	mu    sync.Mutex
 	known map[string]struct{}
+}
+
+// labelsOf reads the labels out of a payload.
+func labelsOf(payload []byte) []string {
+	var m struct {
+		Tags []string `json:"tags"`
+	}
+	if json.Unmarshal(payload, &m) != nil {
+		return nil // stored by no send of ours
+	}
+	return m.Tags
 }
 
 // checkLabels refuses a set of labels the queue has not seen when it has seen the

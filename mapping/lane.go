@@ -44,7 +44,7 @@ func (d *dueMessage) inQueue() *nats.Msg {
 		Data:    d.Data,
 		Header:  nats.Header{jetstream.MsgIDHeader: {d.Header.Get(headerID)}},
 	}
-	if trace := traceOf(d.Msg); trace != "" {
+	if trace := traceOf(d.Header); trace != "" {
 		m.Header[headerTrace] = []string{trace}
 	}
 	return m

@@ -41,7 +41,10 @@ const (
 	headerSubject      = "Dms-Target" // where a delayed message goes when it is due
 	// headerTrace is the trace that the message was sent in, as the W3C writes it. Most
 	// messages have none.
-	headerTrace = "traceparent"
+	headerTrace    = "traceparent"
+	headerReason   = "Dms-Reason" // of a dead letter, why it failed last, escaped as in a URL
+	headerFailures = "Dms-Failures"
+	headerOrigin   = "Dms-Origin" // of a dead letter, the time its message was stored
 )
 
 // queueKey is the queue id without hyphens: 32 hexadecimal digits.
@@ -68,7 +71,28 @@ func parseStreamName(s string) (dms.QueueID, bool) {
 	return id, err == nil
 }
 
-func consumerName(id dms.GroupID) string { return "g_" + groupKey(id) }
+// reading is a group between two moves of its position. A move ends all that was handed
+// out before it, so that what belongs to one reading is nothing to the next: consumers,
+// records of failures and dead letters have it in their names, but for the first.
+type reading struct {
+	dms.GroupRef
+	gen uint32 // moves so far
+}
+
+func consumerName(id dms.GroupID, gen uint32) string {
+	return consumerPrefix(id) + generation("_", gen)
+}
+
+func consumerPrefix(id dms.GroupID) string { return "g_" + groupKey(id) }
+
+func generation(mark string, gen uint32) string {
+	if gen == 0 {
+		return ""
+	}
+	return mark + strconv.FormatUint(uint64(gen), 10)
+}
+
+func (r reading) consumer() string { return consumerName(r.Group, r.gen) }
 
 // nameSubject belongs to the stream of the queue with this name, and no one publishes
 // to it: two streams may not share a subject, so two queues cannot share a name,
@@ -180,8 +204,11 @@ func recordKey(id dms.QueueID) string { return "queue." + queueKey(id) }
 
 func cursorKey(ref dms.GroupRef, kind dms.Kind) string {
 	store := "cursor."
-	if kind == dms.Dead {
+	switch kind {
+	case dms.Dead:
 		store = "deadcursor."
+	case dms.Again:
+		store = "againcursor."
 	}
 	return store + queueKey(ref.Queue) + "." + groupKey(ref.Group)
 }
@@ -192,26 +219,44 @@ func failedKey(ref dms.GroupRef, batch string) string {
 }
 
 // tallyKey holds which deliveries of a message count as failures.
-func tallyKey(ref dms.GroupRef, seq uint64) string {
-	return "tally." + queueKey(ref.Queue) + "." + groupKey(ref.Group) + "." + strconv.FormatUint(seq, 10)
+func tallyKey(at reading, seq uint64) string {
+	return "tally." + queueKey(at.Queue) + "." + groupKey(at.Group) + "." + strconv.FormatUint(seq, 10) + generation("-", at.gen)
 }
 
 // queueCtlKeys match every record of the queue.
 func queueCtlKeys(id dms.QueueID) []string {
 	k := queueKey(id)
-	return []string{"queue." + k, "cursor." + k + ".*", "deadcursor." + k + ".*", "failed." + k + ".*.*", "tally." + k + ".*.*"}
+	return []string{"queue." + k, "cursor." + k + ".*", "deadcursor." + k + ".*", "againcursor." + k + ".*", "failed." + k + ".*.*", "tally." + k + ".*.*"}
 }
 
 // groupCtlKeys match every record of the group, its place in the queue's apart.
 func groupCtlKeys(ref dms.GroupRef) []string {
 	k := queueKey(ref.Queue) + "." + groupKey(ref.Group)
-	return []string{"cursor." + k, "deadcursor." + k, "failed." + k + ".*", "tally." + k + ".*"}
+	return []string{"cursor." + k, "deadcursor." + k, "againcursor." + k, "failed." + k + ".*", "tally." + k + ".*"}
 }
 
 // Subjects of dead and delayed messages.
 
-func deadSubject(ref dms.GroupRef, seq uint64) string {
-	return deadFilterPrefix(ref) + strconv.FormatUint(seq, 10)
+// deadSubject is written once: a message dies once for a group, unless its position is
+// moved back and the message dies again.
+func deadSubject(at reading, seq uint64) string {
+	return deadFilterPrefix(at.GroupRef) + strconv.FormatUint(seq, 10) + generation("-", at.gen)
+}
+
+// parseDeadSubject is the inverse of deadSubject, but for the project. Dead letters of
+// messages that had been dead before have a text after a second hyphen.
+func parseDeadSubject(subject string) (group dms.GroupID, seq uint64, ok bool) {
+	tokens := strings.Split(subject, ".")
+	if len(tokens) != 4 || tokens[0] != "dead" || len(tokens[2]) != 32 {
+		return "", 0, false
+	}
+	number, _, _ := strings.Cut(tokens[3], "-")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return "", 0, false
+	}
+	id, err := dms.ParseGroupID("g-" + hyphenate(tokens[2]))
+	return id, seq, err == nil
 }
 
 func deadFilter(ref dms.GroupRef) string { return deadFilterPrefix(ref) + "*" }
@@ -267,6 +312,7 @@ type delivered struct {
 	deliveries  uint64 // 1 for the first
 	streamSeq   uint64
 	consumerSeq uint64
+	sent        time.Time // when the message was stored
 }
 
 // parseDelivered reads both forms of the subject: 9 tokens, or 11 and more with the
@@ -276,7 +322,7 @@ func parseDelivered(subject string) (delivered, bool) {
 	if !ok {
 		return delivered{}, false
 	}
-	var n [3]uint64
+	var n [4]uint64
 	for i := range n {
 		v, err := strconv.ParseUint(tokens[i], 10, 64)
 		if err != nil {
@@ -284,7 +330,7 @@ func parseDelivered(subject string) (delivered, bool) {
 		}
 		n[i] = v
 	}
-	return delivered{deliveries: n[0], streamSeq: n[1], consumerSeq: n[2]}, true
+	return delivered{deliveries: n[0], streamSeq: n[1], consumerSeq: n[2], sent: time.Unix(0, int64(n[3]))}, true
 }
 
 // consumerOf is the "stream.consumer" that delivered a message with this subject to

@@ -74,7 +74,7 @@ func TestIdsBecomeKeysOf32DigitsAndBack(t *testing.T) {
 	if got := "g-" + hyphenate(groupKey(groupA)); got != string(groupA) {
 		t.Errorf("group id came back as %s", got)
 	}
-	if got, want := consumerName(groupA), "g_11112222333344448555666677778888"; got != want {
+	if got, want := consumerName(groupA, 0), "g_11112222333344448555666677778888"; got != want {
 		t.Errorf("consumer name is %s, want %s", got, want)
 	}
 }
@@ -238,8 +238,8 @@ func TestLabelFiltersSelectWhatMatchesLabelsSelects(t *testing.T) {
 }
 
 func TestAckSubjectsAreReadBack(t *testing.T) {
-	want := delivered{deliveries: 3, streamSeq: math.MaxUint64, consumerSeq: 12}
-	short := ackSubject(streamName(queueA), consumerName(groupA), want.deliveries, want.streamSeq, want.consumerSeq)
+	want := delivered{deliveries: 3, streamSeq: math.MaxUint64, consumerSeq: 12, sent: time.Unix(0, 0)}
+	short := ackSubject(streamName(queueA), consumerName(groupA, 0), want.deliveries, want.streamSeq, want.consumerSeq)
 	if n := strings.Count(short, ".") + 1; n != 9 {
 		t.Errorf("%s has %d tokens, want 9", short, n)
 	}
@@ -250,7 +250,7 @@ func TestAckSubjectsAreReadBack(t *testing.T) {
 		if got, ok := parseDelivered(subject); !ok || got != want {
 			t.Errorf("%s: parseDelivered(%s) = %+v, %t", name, subject, got, ok)
 		}
-		if got, ok := consumerOf(subject); !ok || got != streamName(queueA)+"."+consumerName(groupA) {
+		if got, ok := consumerOf(subject); !ok || got != streamName(queueA)+"."+consumerName(groupA, 0) {
 			t.Errorf("%s: consumerOf(%s) = %s, %t", name, subject, got, ok)
 		}
 	}
@@ -291,6 +291,7 @@ func FuzzParseDelivered(f *testing.F) {
 			t.Fatalf("%q has the delivery %+v of consumer %q", s, d, consumer)
 		}
 		again := ackSubject(stream, name, d.deliveries, d.streamSeq, d.consumerSeq)
+		d.sent = time.Unix(0, 0) // an acknowledgement does not repeat it
 		if got, ok := parseDelivered(again); !ok || got != d {
 			t.Errorf("%q is %+v, but %q is %+v", s, d, again, got)
 		}
@@ -299,7 +300,7 @@ func FuzzParseDelivered(f *testing.F) {
 
 func TestKeysOfAQueueAndOfAGroupAreFoundByTheirFilters(t *testing.T) {
 	keys := func(ref dms.GroupRef) []string {
-		return []string{cursorKey(ref, dms.Live), cursorKey(ref, dms.Dead), failedKey(ref, "ab12"), tallyKey(ref, 7)}
+		return []string{cursorKey(ref, dms.Live), cursorKey(ref, dms.Dead), failedKey(ref, "ab12"), tallyKey(reading{GroupRef: ref}, 7), tallyKey(reading{ref, 3}, 7)}
 	}
 	own, sibling, foreign := refOf(queueA, groupA), refOf(queueA, groupB), refOf(queueB, groupA)
 	ofQueue, ofGroup := queueCtlKeys(queueA), groupCtlKeys(own)
@@ -333,7 +334,7 @@ func TestKeysOfAQueueAndOfAGroupAreFoundByTheirFilters(t *testing.T) {
 
 func TestDeadAndDelayedSubjectsAreInTheirStreamsOnly(t *testing.T) {
 	own := refOf(queueA, groupA)
-	letter := deadSubject(own, 42)
+	letter := deadSubject(reading{GroupRef: own}, 42)
 	if !subjectMatches(deadFilter(own), letter) || !subjectMatches(deadQueueFilter(queueA), letter) {
 		t.Errorf("%s is not found by its group and queue", letter)
 	}

@@ -246,7 +246,7 @@ func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := s.dispatcher(q, f.group)
+	d := s.dispatcher(q, reading{GroupRef: f.group})
 	d.take(&arrival{payload: payload("spare"), base: time.Now()})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -67,7 +67,7 @@ func (d *dispatcher) place(p *pull, request []byte) {
 	inbox, p.forget = d.s.pulls.expect(func(m *nats.Msg) { d.status(p, m) })
 	d.pull = p
 	err := d.s.conn.PublishMsg(&nats.Msg{
-		Subject: pullPrefix + streamName(d.ref.Queue) + "." + consumerName(d.ref.Group),
+		Subject: pullPrefix + streamName(d.ref.Queue) + "." + d.ref.consumer(),
 		Reply:   inbox,
 		Data:    request,
 	})
@@ -196,8 +196,12 @@ func (d *dispatcher) prepare(ctx context.Context) error {
 	}
 	g := r.group(d.ref.Group)
 	if g == nil {
-		d.s.dropGroup(d.ref)
+		d.s.dropGroup(d.ref.GroupRef)
 		return dms.Errorf(dms.GroupNotFound, "the consumer group does not exist")
+	}
+	if g.Gen > d.ref.gen {
+		d.s.dispatcher(d.q, reading{d.ref.GroupRef, g.Gen}) // this one ends
+		return nil
 	}
 	return toError(d.s.consumer(ctx, d.ref, *g))
 }

@@ -48,7 +48,7 @@ func (b *Broker) CreateQueue(ctx context.Context, project tenancy.ProjectID, q d
 		switch {
 		case err == nil:
 			s.awaitNews(ctx, config.Name, nameSubject(q.Name), true)
-			return dms.Queue{NewQueue: q, Ref: ref, Created: created}, nil
+			return dms.Queue{NewQueue: q, Ref: ref, Created: created, Retention: dms.Retention}, nil
 		case code(err) != codeSubjectsOverlap:
 			return dms.Queue{}, toError(fmt.Errorf("create queue %s: %w", ref.Queue, err))
 		case time.Now().After(end):
@@ -135,6 +135,7 @@ func (b *Broker) Queues(ctx context.Context, project tenancy.ProjectID) ([]dms.Q
 			return nil, err
 		}
 		queues[i].Groups = len(r.Groups)
+		r.Attributes.apply(&queues[i])
 	}
 	return queues, nil
 }
@@ -159,6 +160,7 @@ func (b *Broker) Queue(ctx context.Context, ref dms.QueueRef) (dms.Queue, error)
 		return dms.Queue{}, err
 	}
 	found.Messages, found.Groups = int64(state.Msgs), len(r.Groups)
+	r.Attributes.apply(&found)
 	return found, nil
 }
 
@@ -183,7 +185,7 @@ func (b *Broker) DeleteQueue(ctx context.Context, ref dms.QueueRef) error {
 	// are never used again. Failing to remove it costs space, not correctness.
 	err = errors.Join(
 		s.ctl.purge(ctx, queueCtlKeys(ref.Queue)...),
-		s.purge(ctx, deadStream, deadQueueFilter(ref.Queue)),
+		s.purge(ctx, deadStream, deadQueueFilter(ref.Queue), againQueueFilter(ref.Queue)),
 		s.purge(ctx, delayStream, delayFilter(ref.Queue), dueFilter(ref.Queue)),
 	)
 	if err != nil {

@@ -1,11 +1,11 @@
 package mapping
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"dms/mapping/dms"
 
@@ -17,17 +17,28 @@ import (
 type found struct {
 	seq     uint64
 	subject string
+	header  nats.Header
+	sent    time.Time // when it was stored
 	payload []byte
-	trace   string
 }
 
-// traceOf is the trace a message was sent in, "" for most. Headers that came are parsed
-// already, so looking costs nothing.
-func traceOf(m *nats.Msg) string {
-	if v := m.Header[headerTrace]; len(v) == 1 {
+// trace is the trace the message was sent in, "" for most.
+func (f found) trace() string { return traceOf(f.header) }
+
+// traceOf looks into headers that came parsed, so that it costs nothing.
+func traceOf(h nats.Header) string {
+	if v := h[headerTrace]; len(v) == 1 {
 		return v[0]
 	}
 	return ""
+}
+
+// id is the message's, under the name it bears in the store.
+func (f found) id() dms.MessageID {
+	if id := f.header.Get(headerID); id != "" {
+		return dms.MessageID(id)
+	}
+	return dms.MessageID(f.header.Get(jetstream.MsgIDHeader))
 }
 
 // scanBatch is how many messages are looked at in one go when labels may skip some.
@@ -40,10 +51,13 @@ func (r *reader) read(ctx context.Context, c cursor, most int) ([]found, error) 
 	filter := ">"
 	accepts := func(string) bool { return true }
 	batch := most
-	stream := streamName(r.ref.Queue)
-	if r.kind == dms.Dead {
-		filter, stream = deadFilter(r.ref), deadStream
-	} else {
+	stream := r.stream()
+	switch r.kind {
+	case dms.Dead:
+		filter = deadFilter(r.ref)
+	case dms.Again:
+		filter = againFilter(r.ref)
+	default:
 		g, err := r.s.group(ctx, r.q, r.ref.Group)
 		if err != nil {
 			return nil, err
@@ -57,8 +71,8 @@ func (r *reader) read(ctx context.Context, c cursor, most int) ([]found, error) 
 	size, at := 0, c.Floor
 	for {
 		next, err := r.s.scan(ctx, stream, filter, at+1, batch)
-		if r.kind == dms.Dead && code(err) == codeNoStream {
-			return nil, nil // there has never been a dead letter
+		if r.kind != dms.Live && absentStream(err) {
+			return nil, nil // there has never been one
 		}
 		if err != nil {
 			return nil, err
@@ -106,7 +120,13 @@ func (r *reader) read(ctx context.Context, c cursor, most int) ([]found, error) 
 // scan reads up to batch messages from the sequence on, from whichever replica
 // answers.
 func (s *session) scan(ctx context.Context, stream, filter string, from uint64, batch int) (got []found, err error) {
-	request := mustJSON(map[string]any{"seq": from, "next_by_subj": filter, "batch": batch, "max_bytes": dms.MaxMessageSize})
+	return s.scanBytes(ctx, stream, filter, from, batch, dms.MaxMessageSize)
+}
+
+// scanBytes is scan with a limit of its own for the bytes of what is read, at least one
+// message of which comes whatever its size.
+func (s *session) scanBytes(ctx context.Context, stream, filter string, from uint64, batch, most int) (got []found, err error) {
+	request := mustJSON(map[string]any{"seq": from, "next_by_subj": filter, "batch": batch, "max_bytes": most})
 	err = hold(ctx, func(ctx context.Context) error {
 		got = nil
 		return s.readBatch(ctx, stream, request, batch, func(m *nats.Msg) error {
@@ -114,7 +134,11 @@ func (s *session) scan(ctx context.Context, stream, filter string, from uint64, 
 			if err != nil {
 				return fmt.Errorf("read %s: sequence: %w", stream, err)
 			}
-			got = append(got, found{seq: seq, subject: m.Header.Get(jetstream.SubjectHeader), payload: m.Data, trace: traceOf(m)})
+			sent, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+			if err != nil {
+				return fmt.Errorf("read %s: time: %w", stream, err)
+			}
+			got = append(got, found{seq: seq, subject: m.Header.Get(jetstream.SubjectHeader), header: m.Header, sent: sent, payload: m.Data})
 			return nil
 		})
 	})
@@ -192,13 +216,8 @@ func (s *session) nextOnLeader(ctx context.Context, stream, filter string, from 
 	if err != nil {
 		return nil, err
 	}
-	next := &found{seq: m.Message.Seq, subject: m.Message.Subject, payload: m.Message.Data}
-	if bytes.Contains(m.Message.Header, []byte(headerTrace)) {
-		if header, err := nats.DecodeHeadersMsg(m.Message.Header); err == nil {
-			next.trace = traceOf(&nats.Msg{Header: header})
-		}
-	}
-	return next, nil
+	f, err := m.found()
+	return &f, err
 }
 
 // stored reads one message from its leader.

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -38,18 +39,35 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 		return s.reader(q, ref, dms.Dead).receive(ctx, req)
 	}
 	labels := slices.Compact(slices.Sorted(slices.Values(req.Labels)))
-	if err := s.claim(ctx, q, ref.Group, labels, req.Match); err != nil {
-		return dms.Batch{}, err
+	end := time.Now().Add(req.Wait)
+	for {
+		g, err := s.claim(ctx, q, ref.Group, labels, req.Match)
+		if err != nil {
+			return dms.Batch{}, err
+		}
+		if q.Mode == dms.FIFO {
+			return s.reader(q, ref, dms.Live).receive(ctx, req)
+		}
+		wait := time.Until(end)
+		if g.Again {
+			batch, next, _, err := s.reader(q, ref, dms.Again).offer(ctx, req)
+			if err != nil || len(batch.Deliveries) > 0 {
+				return batch, toError(err)
+			}
+			wait = min(wait, next)
+		}
+		d := s.dispatcher(q, reading{ref, g.Gen})
+		arrivals, err := d.receive(ctx, req.Max, wait)
+		switch {
+		case err != nil && !errors.Is(err, errMoved):
+			return dms.Batch{}, err
+		case len(arrivals) > 0:
+			return s.handOut(ctx, d, arrivals, req), nil
+		case ctx.Err() != nil || s.base.Err() != nil || !time.Now().Before(end):
+			return dms.Batch{}, nil
+		}
+		// There is time left: the poll was sent on, to the group's lane or new position.
 	}
-	if q.Mode == dms.FIFO {
-		return s.reader(q, ref, dms.Live).receive(ctx, req)
-	}
-	d := s.dispatcher(q, ref)
-	arrivals, err := d.receive(ctx, req.Max, req.Wait)
-	if err != nil || len(arrivals) == 0 {
-		return dms.Batch{}, err
-	}
-	return s.handOut(d, arrivals, req.AckWait), nil
 }
 
 func idle(ctx, base context.Context, wait time.Duration) error {
@@ -67,8 +85,9 @@ func idle(ctx, base context.Context, wait time.Duration) error {
 // handOut makes handles for deliveries of a consumer. With an ack_wait other than
 // the default the log is told when to offer each message again, one second after
 // its handle has ended.
-func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Duration) dms.Batch {
-	r := receipt{ref: d.ref, kind: dms.Live, batch: randomBatch(), size: byte(len(arrivals)), node: s.b.node}
+func (s *session) handOut(ctx context.Context, d *dispatcher, arrivals []*arrival, req dms.Receive) dms.Batch {
+	ackWait, now := req.AckWait, time.Now()
+	r := receipt{ref: d.ref.GroupRef, gen: d.ref.gen, kind: dms.Live, batch: randomBatch(), size: byte(len(arrivals)), node: s.b.node}
 	batch := dms.Batch{Deliveries: make([]dms.Delivery, len(arrivals))}
 	var last time.Time
 	var out []handOut
@@ -79,15 +98,18 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 			s.delay(d.ref, a.delivered, ackWait+time.Second)
 		}
 		if d.q.DeadLetters() {
-			out = append(out, handOut{a.streamSeq, uint32(a.deliveries), r.deadline})
+			out = append(out, handOut{a.streamSeq, uint32(a.deliveries), r.deadline, now})
 		}
 		if d.lastChance(a.delivered) {
 			last = r.deadline
 		}
 		batch.Deliveries[i] = dms.Delivery{Payload: a.payload, Handle: s.b.sealer.seal(r), Trace: a.trace}
+		if req.Meta {
+			batch.Deliveries[i].Meta = s.metaOf(ctx, d, a, now)
+		}
 	}
 	if !last.IsZero() {
-		s.sweepAt(d.q, d.ref, last.Add(2*time.Second), last.Add(2*time.Second))
+		s.sweepAt(d.q, d.ref.GroupRef, last.Add(2*time.Second), last.Add(2*time.Second))
 	}
 	if len(out) > 0 {
 		d.handed.add(out, func() { s.spawn(func() { s.charge(d.q, d.ref, d.handed.expired(time.Now())) }) })
@@ -103,22 +125,31 @@ func (s *session) handOut(d *dispatcher, arrivals []*arrival, ackWait time.Durat
 
 // delay tells the log to offer a delivery again after the given time. If that is
 // lost, the consumer's own time holds: earlier or later, never not at all.
-func (s *session) delay(ref dms.GroupRef, at delivered, after time.Duration) {
+func (s *session) delay(ref reading, at delivered, after time.Duration) {
 	_ = s.conn.PublishMsg(&nats.Msg{
-		Subject: ackSubject(streamName(ref.Queue), consumerName(ref.Group), at.deliveries, at.streamSeq, at.consumerSeq),
+		Subject: ackSubject(streamName(ref.Queue), ref.consumer(), at.deliveries, at.streamSeq, at.consumerSeq),
 		Data:    fmt.Appendf(nil, `-NAK {"delay":%d}`, after.Nanoseconds()),
 	})
 }
 
 // nak asks the log to offer deliveries again at once, and waits until it has heard.
 // What it has not heard returns when its time is over.
-func (s *session) nak(ctx context.Context, ref dms.GroupRef, back []receipt) error {
+func (s *session) nak(ctx context.Context, ref reading, back []receipt) error {
+	return s.nakLater(ctx, ref, back, make([]time.Duration, len(back)))
+}
+
+// nakLater is nak with a time for each delivery after which it is offered again.
+func (s *session) nakLater(ctx context.Context, ref reading, back []receipt, after []time.Duration) error {
 	calls := make([]*call, 0, len(back))
 	var failed error
-	for _, r := range back {
+	for i, r := range back {
+		say := []byte("-NAK")
+		if after[i] > 0 {
+			say = fmt.Appendf(nil, `-NAK {"delay":%d}`, after[i].Nanoseconds())
+		}
 		c, err := s.calls.start(&nats.Msg{
-			Subject: ackSubject(streamName(ref.Queue), consumerName(ref.Group), uint64(r.deliveries), r.seq, r.consumerSeq),
-			Data:    []byte("-NAK"),
+			Subject: ackSubject(streamName(ref.Queue), ref.consumer(), uint64(r.deliveries), r.seq, r.consumerSeq),
+			Data:    say,
 		})
 		if err != nil {
 			failed = err
@@ -135,14 +166,14 @@ func (s *session) nak(ctx context.Context, ref dms.GroupRef, back []receipt) err
 }
 
 // giveBack returns deliveries that never reached a client. They are nobody's failure.
-func (s *session) giveBack(q *queue, ref dms.GroupRef, arrivals []*arrival) {
+func (s *session) giveBack(q *queue, ref reading, arrivals []*arrival) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.base), holdFor)
 	defer cancel()
 	back := make([]receipt, len(arrivals))
 	free := make([]booking, len(arrivals))
 	for i, a := range arrivals {
 		back[i] = receipt{deliveries: uint32(a.deliveries), seq: a.streamSeq, consumerSeq: a.consumerSeq}
-		free[i] = booking{a.streamSeq, uint32(a.deliveries), false}
+		free[i] = booking{seq: a.streamSeq, delivery: uint32(a.deliveries)}
 	}
 	if err := s.bookAll(ctx, q, ref, free); err != nil {
 		// Without the record they are charged to nobody either; it only takes longer
@@ -157,13 +188,13 @@ func (s *session) giveBack(q *queue, ref dms.GroupRef, arrivals []*arrival) {
 // mayBeDead reports whether the delivery is one more than the message may fail, unless
 // some of the earlier ones were nobody's failure.
 func (d *dispatcher) mayBeDead(at delivered) bool {
-	return d.q.DeadLetters() && at.deliveries > uint64(d.q.MaxConsumeCount)
+	return d.q.DeadLetters() && at.deliveries > uint64(d.q.MaxConsume())
 }
 
 // lastChance reports whether the message may become a dead letter when this delivery
 // is not acknowledged.
 func (d *dispatcher) lastChance(at delivered) bool {
-	return d.q.DeadLetters() && at.deliveries >= uint64(d.q.MaxConsumeCount)
+	return d.q.DeadLetters() && at.deliveries >= uint64(d.q.MaxConsume())
 }
 
 // bookPatience is how long a message that was delivered often waits for word on its
@@ -208,8 +239,8 @@ func (d *dispatcher) decide(ctx context.Context, a *arrival) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if len(t.Charged) >= d.q.MaxConsumeCount {
-		if err := d.s.buryDelivered(ctx, d.ref, a); err != nil {
+	if most := d.q.MaxConsume(); most > 0 && len(t.Charged) >= most {
+		if err := d.s.buryDelivered(ctx, d.ref, a, t); err != nil {
 			return false, err
 		}
 		d.let(a)

@@ -14,6 +14,28 @@ import (
 type record struct {
 	Groups []groupRecord `json:"groups,omitempty"`
 	Tags   []tagRecord   `json:"tags,omitempty"`
+	// What was changed of the attributes the queue was made with.
+	Attributes attributes `json:"attributes,omitzero"`
+}
+
+// attributes are those of a queue's attributes that were changed; nil is unchanged.
+type attributes struct {
+	Description *string `json:"description,omitempty"`
+	MaxConsume  *int    `json:"max_consume_count,omitempty"` // 0: no dead letters
+	Retention   *int    `json:"retention_hours,omitempty"`
+}
+
+// apply changes what was read of the queue's stream to what it is.
+func (a attributes) apply(q *dms.Queue) {
+	if a.Description != nil {
+		q.Description = a.Description
+	}
+	if a.MaxConsume != nil {
+		q.MaxConsumeCount = *a.MaxConsume
+	}
+	if a.Retention != nil {
+		q.Retention = time.Duration(*a.Retention) * time.Hour
+	}
 }
 
 type tagRecord struct {
@@ -29,6 +51,12 @@ type groupRecord struct {
 	Used   bool      `json:"used,omitempty"`
 	Labels []string  `json:"labels,omitempty"` // sorted
 	Match  dms.Match `json:"match,omitempty"`
+	// Gen is how often the position of a group of a NORMAL queue was moved, and Start the
+	// first message it reads since; 0 and 1 mean all. A FIFO queue's cursor begins there.
+	Gen   uint32 `json:"gen,omitempty"`
+	Start uint64 `json:"start,omitempty"`
+	// Again says that dead letters were given back to this group alone; see again.go.
+	Again bool `json:"again,omitempty"`
 }
 
 func (r *record) group(id dms.GroupID) *groupRecord {
@@ -133,7 +161,7 @@ func (r *record) tags() []dms.Tag {
 
 // clone is deep enough for the changes above.
 func (r *record) clone() *record {
-	return &record{Groups: slices.Clone(r.Groups), Tags: slices.Clone(r.Tags)}
+	return &record{Groups: slices.Clone(r.Groups), Tags: slices.Clone(r.Tags), Attributes: r.Attributes}
 }
 
 func newGroupRecord(name string, now time.Time) groupRecord {

@@ -3,16 +3,17 @@ package mapping
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"dms/mapping/dms"
 )
 
-// queue is what a session remembers of a queue. Its attributes never change; the
-// record does, and is read again when it is told to have changed or something that
-// should be in it is not.
+// queue is what a session remembers of a queue. The record may change, and is read again
+// when it is told to have changed or something that should be in it is not.
 type queue struct {
-	dms.Queue // without counters
+	dms.Queue // as it was made, without counters
 	labels    labelSets
+	most      atomic.Int64 // failures that make a dead letter; 0: there are none
 
 	mu     sync.Mutex
 	record *record // nil: not known
@@ -40,8 +41,23 @@ func (s *session) queue(ctx context.Context, id dms.QueueID) (*queue, error) {
 		return q, nil
 	}
 	q = &queue{Queue: found}
+	q.most.Store(int64(found.MaxConsumeCount))
 	s.queues[id] = q
 	return q, nil
+}
+
+// MaxConsume is how often a group may fail a message before it becomes a dead letter, as
+// far as this node has heard; 0 means that the queue has no dead letters.
+func (q *queue) MaxConsume() int { return int(q.most.Load()) }
+
+// DeadLetters reports whether messages are given up.
+func (q *queue) DeadLetters() bool { return q.MaxConsume() > 0 }
+
+// learn takes up what the record says of the queue's attributes.
+func (q *queue) learn(r *record) {
+	now := q.Queue
+	r.Attributes.apply(&now)
+	q.most.Store(int64(now.MaxConsumeCount))
 }
 
 // forget makes the next look at the queue's record read it again.
@@ -101,6 +117,7 @@ func (s *session) freshRecord(ctx context.Context, q *queue) (*record, error) {
 	q.mu.Lock()
 	if q.version == version {
 		q.record = r
+		q.learn(r)
 	}
 	q.mu.Unlock()
 	return r, nil

@@ -44,6 +44,7 @@ type session struct {
 	seen  *figures
 
 	deadStore needed
+	jobs      *jobs
 	failures  failures
 
 	base context.Context // ends with the session
@@ -76,6 +77,7 @@ func newSession(b *Broker, id tenancy.ProjectID) *session {
 		burials:     make(map[string][]chan struct{}),
 		deadStore:   needed{config: deadConfig},
 	}
+	s.jobs = newJobs(s)
 	s.base, s.stop = context.WithCancelCause(b.base)
 	return s
 }
@@ -142,6 +144,9 @@ func (s *session) resume() {
 	if err := s.due.resume(s.base); err != nil && s.base.Err() == nil {
 		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for delayed messages", slog.Any("err", err))
 	}
+	if err := s.jobs.resume(s.base); err != nil && s.base.Err() == nil {
+		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for jobs", slog.Any("err", err))
+	}
 	if err := s.sweepAll(s.base); err != nil && s.base.Err() == nil {
 		s.log.LogAttrs(s.base, slog.LevelWarn, "cannot look for messages to dead-letter", slog.Any("err", err))
 	}
@@ -158,10 +163,13 @@ func (s *session) wake(m *nats.Msg) {
 		rev, _ := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64) // 0: unknown
 		s.ctlChanged(strings.Split(m.Subject[len(wakeCtl):], "."), rev)
 	case strings.HasPrefix(m.Subject, wakeDead):
-		if t := strings.Split(m.Subject[len(wakeDead):], "."); len(t) == 3 {
+		switch t := strings.Split(m.Subject[len(wakeDead):], "."); len(t) {
+		case 3:
 			s.wakeReaders(t[0], t[1])
 			s.seen.deadChanged(t[0], t[1])
 			s.buried("dead." + m.Subject[len(wakeDead):])
+		case 4:
+			s.wakeLane(t[1], t[2])
 		}
 	}
 }
@@ -175,9 +183,14 @@ func (s *session) ctlChanged(tokens []string, rev uint64) {
 	case "queue":
 		if id, err := dms.ParseQueueID(hyphenate(tokens[1])); err == nil {
 			s.forget(id)
+			s.recordChanged(id)
 			s.wakeReaders(tokens[1], "")
 		}
-	case "cursor", "deadcursor":
+	case "job":
+		if id, err := dms.ParseJobID(hyphenate(tokens[1])); err == nil {
+			s.jobs.heard(id)
+		}
+	case "cursor", "deadcursor", "againcursor":
 		if len(tokens) == 3 {
 			if tokens[0] == "deadcursor" {
 				s.seen.deadChanged(tokens[1], tokens[2])
@@ -189,8 +202,11 @@ func (s *session) ctlChanged(tokens []string, rev uint64) {
 
 func (s *session) cursorChanged(store, queue, group string, rev uint64) {
 	kind := dms.Live
-	if store == "deadcursor" {
+	switch store {
+	case "deadcursor":
 		kind = dms.Dead
+	case "againcursor":
+		kind = dms.Again
 	}
 	ref := dms.GroupRef{
 		QueueRef: dms.QueueRef{Project: s.project, Queue: dms.QueueID(hyphenate(queue))},
@@ -202,10 +218,13 @@ func (s *session) cursorChanged(store, queue, group string, rev uint64) {
 	if r != nil {
 		r.heard(rev)
 	}
+	if kind == dms.Again {
+		s.wakeReaders(queue, group) // polls of the queue wait for the lane, too
+	}
 }
 
 // busy reports whether the session must stay open although nobody calls.
-func (s *session) busy() bool { return s.opened() && s.due.waiting() }
+func (s *session) busy() bool { return s.opened() && (s.due.waiting() || s.jobs.busy()) }
 
 // spawn runs f in a goroutine of the session, unless the session is being closed.
 func (s *session) spawn(f func()) {

@@ -88,15 +88,21 @@ func earlier(a, b time.Time) time.Time {
 func (s *session) sweep(q *queue, ref dms.GroupRef) {
 	ctx, cancel := context.WithTimeout(s.base, engineAckWait)
 	defer cancel()
+	g, err := s.group(ctx, q, ref.Group)
+	if err != nil {
+		return
+	}
+	if g.Again {
+		s.reader(q, ref, dms.Again).sweep(ctx)
+	}
 	if q.Mode == dms.FIFO {
 		s.reader(q, ref, dms.Live).sweep(ctx)
 		return
 	}
-	g, err := s.group(ctx, q, ref.Group)
-	if err != nil || !g.Used {
+	if !g.Used {
 		return
 	}
-	s.dispatcher(q, ref).sweep()
+	s.dispatcher(q, reading{ref, g.Gen}).sweep()
 }
 
 // sweepDepth is how far a sweep looks. What has failed for good may stand behind
@@ -141,9 +147,6 @@ func (s *session) sweepAll(ctx context.Context) error {
 		return err
 	}
 	for _, found := range queues {
-		if !found.DeadLetters() {
-			continue
-		}
 		q, err := s.queue(ctx, found.Ref.Queue)
 		if err != nil {
 			continue // deleted meanwhile
@@ -152,10 +155,13 @@ func (s *session) sweepAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if !q.DeadLetters() {
+			continue
+		}
 		for _, g := range r.Groups {
 			ref := dms.GroupRef{QueueRef: found.Ref, Group: g.ID}
-			if g.Used && s.outstanding(ctx, q, ref) {
-				s.sweepUntilSettled(q, ref)
+			if g.Used && s.outstanding(ctx, q, reading{ref, g.Gen}) {
+				s.sweepUntilSettled(q, reading{ref, g.Gen})
 			}
 		}
 	}
@@ -163,18 +169,23 @@ func (s *session) sweepAll(ctx context.Context) error {
 }
 
 // outstanding reports whether deliveries of the group await acknowledgement.
-func (s *session) outstanding(ctx context.Context, q *queue, ref dms.GroupRef) bool {
+func (s *session) outstanding(ctx context.Context, q *queue, at reading) bool {
+	if g, err := s.group(ctx, q, at.Group); err == nil && g.Again {
+		if c, _, err := s.reader(q, at.GroupRef, dms.Again).load(ctx); err == nil && c.Lease != nil {
+			return true
+		}
+	}
 	if q.Mode == dms.FIFO {
-		c, _, err := s.reader(q, ref, dms.Live).load(ctx)
+		c, _, err := s.reader(q, at.GroupRef, dms.Live).load(ctx)
 		return err == nil && c.Lease != nil
 	}
-	info, err := s.consumerInfo(ctx, ref)
+	info, err := s.consumerInfo(ctx, at)
 	return err == nil && info.NumAckPending > 0
 }
 
 // sweepUntilSettled sweeps a group again and again until nothing that an earlier run
 // handed out is outstanding, at most for as long as an ack_wait can be.
-func (s *session) sweepUntilSettled(q *queue, ref dms.GroupRef) {
+func (s *session) sweepUntilSettled(q *queue, at reading) {
 	s.spawn(func() {
 		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()
@@ -184,8 +195,8 @@ func (s *session) sweepUntilSettled(q *queue, ref dms.GroupRef) {
 			case <-s.base.Done():
 				return
 			}
-			s.sweep(q, ref)
-			if !s.outstanding(s.base, q, ref) {
+			s.sweep(q, at.GroupRef)
+			if !s.outstanding(s.base, q, at) {
 				return
 			}
 		}

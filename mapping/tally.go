@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"dms/mapping/dms"
 )
@@ -20,6 +21,8 @@ type tally struct {
 	Charged []uint32 `json:"charged,omitempty"` // reached a client and was not settled
 	Free    []uint32 `json:"free,omitempty"`    // is nobody's failure
 	Older   int      `json:"older,omitempty"`   // free ones that are not listed any more
+	Reason  string   `json:"reason,omitempty"`  // of the last failure that was charged
+	First   int64    `json:"first,omitempty"`   // when it was first handed out, epoch milliseconds; 0: not known
 }
 
 // mostFree bounds the list of free deliveries.
@@ -49,8 +52,8 @@ func (t *tally) add(delivery uint32, charge bool) (changed bool) {
 	return true
 }
 
-func (s *session) tally(ctx context.Context, ref dms.GroupRef, seq uint64) (t tally, revision uint64, err error) {
-	value, revision, err := s.ctl.get(ctx, tallyKey(ref, seq))
+func (s *session) tally(ctx context.Context, at reading, seq uint64) (t tally, revision uint64, err error) {
+	value, revision, err := s.ctl.get(ctx, tallyKey(at, seq))
 	if err != nil || revision == 0 {
 		return tally{}, revision, err
 	}
@@ -59,16 +62,22 @@ func (s *session) tally(ctx context.Context, ref dms.GroupRef, seq uint64) (t ta
 
 // book puts a delivery on record and returns the message's tally. It does nothing on
 // queues without dead letters, where nobody counts.
-func (s *session) book(ctx context.Context, q *queue, ref dms.GroupRef, seq uint64, delivery uint32, charge bool) (tally, error) {
+func (s *session) book(ctx context.Context, q *queue, at reading, b booking) (tally, error) {
 	if !q.DeadLetters() {
 		return tally{}, nil
 	}
 	for {
-		t, revision, err := s.tally(ctx, ref, seq)
-		if err != nil || !t.add(delivery, charge) {
+		t, revision, err := s.tally(ctx, at, b.seq)
+		if err != nil || !t.add(b.delivery, b.charge) {
 			return t, err
 		}
-		_, err = s.ctl.put(ctx, tallyKey(ref, seq), mustJSON(t), revision, dms.Retention)
+		if b.charge {
+			t.Reason = b.reason
+		}
+		if t.First == 0 && b.delivery == 1 && !b.at.IsZero() {
+			t.First = b.at.UnixMilli()
+		}
+		_, err = s.ctl.put(ctx, tallyKey(at, b.seq), mustJSON(t), revision, dms.MaxRetention)
 		if !errors.Is(err, errConflict) {
 			return t, err
 		}
@@ -77,9 +86,9 @@ func (s *session) book(ctx context.Context, q *queue, ref dms.GroupRef, seq uint
 
 // bookLost puts those of a message's deliveries on record, in one write, that nobody
 // has put there.
-func (s *session) bookLost(ctx context.Context, ref dms.GroupRef, seq uint64, before uint32) error {
+func (s *session) bookLost(ctx context.Context, at reading, seq uint64, before uint32) error {
 	for {
-		t, revision, err := s.tally(ctx, ref, seq)
+		t, revision, err := s.tally(ctx, at, seq)
 		if err != nil {
 			return err
 		}
@@ -92,7 +101,7 @@ func (s *session) bookLost(ctx context.Context, ref dms.GroupRef, seq uint64, be
 		if !changed {
 			return nil
 		}
-		_, err = s.ctl.put(ctx, tallyKey(ref, seq), mustJSON(t), revision, dms.Retention)
+		_, err = s.ctl.put(ctx, tallyKey(at, seq), mustJSON(t), revision, dms.MaxRetention)
 		if !errors.Is(err, errConflict) {
 			return err
 		}
@@ -104,13 +113,21 @@ type booking struct {
 	seq      uint64
 	delivery uint32
 	charge   bool
+	reason   string    // why it failed, if it is charged
+	at       time.Time // when it was handed out, if that is known
 }
+
+// Reasons of failures for which nobody gave one.
+const (
+	reasonExpired = "it was not acknowledged in time"
+	reasonFailed  = "the consumer failed it"
+)
 
 // booksAtOnce is how many records are written beside each other.
 const booksAtOnce = 16
 
 // bookAll puts deliveries on record beside each other, and returns what went wrong.
-func (s *session) bookAll(ctx context.Context, q *queue, ref dms.GroupRef, all []booking) error {
+func (s *session) bookAll(ctx context.Context, q *queue, at reading, all []booking) error {
 	if !q.DeadLetters() {
 		return nil
 	}
@@ -122,7 +139,7 @@ func (s *session) bookAll(ctx context.Context, q *queue, ref dms.GroupRef, all [
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if _, err := s.book(ctx, q, ref, b.seq, b.delivery, b.charge); err != nil {
+			if _, err := s.book(ctx, q, at, b); err != nil {
 				mu.Lock()
 				failed = errors.Join(failed, err)
 				mu.Unlock()

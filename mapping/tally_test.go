@@ -89,7 +89,7 @@ func TestOnlyWhatReachedAClientIsCharged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []receipt{first, second} {
-		s.delay(group, delivered{deliveries: uint64(r.deliveries), streamSeq: r.seq, consumerSeq: r.consumerSeq}, time.Second)
+		s.delay(reading{GroupRef: group}, delivered{deliveries: uint64(r.deliveries), streamSeq: r.seq, consumerSeq: r.consumerSeq}, time.Second)
 	}
 	release()
 	if err := a.Close(t.Context()); err != nil {

@@ -16,6 +16,7 @@ const (
 	Consume                       // receive and acknowledge messages
 	Manage                        // create, change and delete queues, groups and tags
 	Operate                       // act on the whole service, not on one project
+	Inspect                       // look at messages without consuming them
 )
 
 // String is the permission's name as access keys and routes carry it.
@@ -31,6 +32,8 @@ func (p Permission) String() string {
 		return "manage"
 	case Operate:
 		return "operate"
+	case Inspect:
+		return "inspect"
 	}
 	return fmt.Sprintf("permission %d", uint8(p))
 }
@@ -38,12 +41,12 @@ func (p Permission) String() string {
 // ParseQueuePermission accepts the names of what can be permitted on a single queue:
 // all but operate.
 func ParseQueuePermission(s string) (Permission, error) {
-	for _, p := range []Permission{Observe, Produce, Consume, Manage} {
+	for _, p := range []Permission{Observe, Produce, Consume, Manage, Inspect} {
 		if s == p.String() {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown permission %.32q: want observe, produce, consume or manage", s)
+	return 0, fmt.Errorf("unknown permission %.32q: want observe, produce, consume, manage or inspect", s)
 }
 
 // Role is a named set of permissions, as identity providers and access keys carry it.
@@ -75,9 +78,9 @@ func (r Role) Allows(p Permission) bool {
 	case Producer:
 		return p == Observe || p == Produce
 	case Consumer:
-		return p == Observe || p == Consume
+		return p == Observe || p == Consume || p == Inspect
 	case Manager:
-		return p == Observe || p == Produce || p == Consume || p == Manage
+		return p == Observe || p == Produce || p == Consume || p == Manage || p == Inspect
 	case Operator:
 		return p == Operate
 	}

@@ -12,21 +12,23 @@ const (
 	projectB = ProjectID("f123456789abcdef0123456789abcdef")
 )
 
-func permissions() []Permission { return []Permission{Observe, Produce, Consume, Manage, Operate} }
+func permissions() []Permission {
+	return []Permission{Observe, Produce, Consume, Manage, Operate, Inspect}
+}
 
 func TestRolesAllowWhatTheyAreFor(t *testing.T) {
 	for role, want := range map[Role][]Permission{
 		Viewer:   {Observe},
 		Producer: {Observe, Produce},
-		Consumer: {Observe, Consume},
-		Manager:  {Observe, Produce, Consume, Manage},
+		Consumer: {Observe, Consume, Inspect},
+		Manager:  {Observe, Produce, Consume, Manage, Inspect},
 		Operator: {Operate},
 		"":       nil,
 		"admin":  nil,
 		"VIEWER": nil,
 	} {
 		var got []Permission
-		for _, p := range append(permissions(), 0, Operate+1) {
+		for _, p := range append(permissions(), 0, Inspect+1) {
 			if role.Allows(p) {
 				got = append(got, p)
 			}
@@ -61,7 +63,7 @@ func TestAnIdentityMayDoWhatItsGrantsSay(t *testing.T) {
 		member  bool
 		can     []Permission
 	}{
-		"its project":               {id, projectA, true, []Permission{Observe, Produce, Consume}},
+		"its project":               {id, projectA, true, []Permission{Observe, Produce, Consume, Inspect}},
 		"a project without roles":   {id, projectB, true, nil},
 		"another project":           {id, "0000456789abcdef0123456789abcdef", false, nil},
 		"no project":                {id, "", false, nil},

@@ -20,6 +20,8 @@ const (
 	GroupExists     Code = "group_exists"
 	QueueNotFound   Code = "queue_not_found"
 	GroupNotFound   Code = "group_not_found"
+	MessageNotFound Code = "message_not_found"
+	JobNotFound     Code = "job_not_found"
 	TooManyGroups   Code = "too_many_groups"
 	QuotaExceeded   Code = "quota_exceeded"
 	BadMaxConsume   Code = "bad_max_consume_count"

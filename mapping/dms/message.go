@@ -53,8 +53,9 @@ type Sent struct {
 type Kind uint8
 
 const (
-	Live Kind = iota + 1 // the queue's messages
-	Dead                 // the group's dead letters
+	Live  Kind = iota + 1 // the queue's messages
+	Dead                  // the group's dead letters
+	Again                 // dead letters given back to the group; consumed with the queue's messages
 )
 
 // Match is how a label filter combines its labels.
@@ -73,6 +74,7 @@ type Receive struct {
 	AckWait time.Duration // how long the caller may take to acknowledge, 15 to 300 s
 	Labels  []string      // at most 3; empty means no filter
 	Match   Match
+	Meta    bool // tell of each delivery what is known of its message
 }
 
 // Delivery is one message handed to a consumer.
@@ -80,6 +82,16 @@ type Delivery struct {
 	Payload []byte // as stored; see Message.Payload
 	Handle  Handle
 	Trace   string // see Message.Trace
+	Meta    *Meta  // nil unless asked for
+}
+
+// Meta is what is known of a message that is handed out.
+type Meta struct {
+	ID         MessageID
+	Sequence   uint64    // its place in the store it was read from
+	Sent       time.Time // when it became visible, or dead
+	Deliveries int       // how often it was handed out, this time included
+	First      time.Time // when it was first handed out; zero if that is not on record
 }
 
 // Batch is what one consume request got, in the order it must be acknowledged.
@@ -94,4 +106,21 @@ type Batch struct {
 type Ack struct {
 	Handle  Handle
 	Success bool
+	// Delay is how long a failed message stays hidden, 0 to MaxHold; the messages behind
+	// it return at once, on a FIFO queue with it. Reason is why it failed, kept with its
+	// dead letter, at most MaxReason characters. Both are for failures only.
+	Delay  time.Duration
+	Reason string
+}
+
+// Limits of holding a message back and of holding on to it.
+const (
+	MaxHold   = 12 * time.Hour
+	MaxReason = 256
+)
+
+// Extend asks for more time to acknowledge a delivery.
+type Extend struct {
+	Handle  Handle
+	AckWait time.Duration // from now; at least 15 s, and MaxHold from the first handing out
 }

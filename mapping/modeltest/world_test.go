@@ -38,6 +38,7 @@ type world struct {
 	err     error
 	open    bool          // a call was answered by "try again"
 	done    *atomic.Int64 // operations
+	looked  *atomic.Int64 // peeks; not nil in a world that looks often
 
 	mu    sync.Mutex
 	trace []string
@@ -56,20 +57,25 @@ func (l logLine) Write(b []byte) (int, error) {
 
 // newWorld makes a project with one or two nodes and a first queue with a group.
 func newWorld(tb testing.TB, t *rapid.T, w wrong, done *atomic.Int64) *world {
-	p := enginetest.NewProject()
-	if err := cluster.Accounts().Provision(tb.Context(), p); err != nil {
-		tb.Fatalf("provision: %v", err)
-	}
-	made := &world{
-		ctx: tb.Context(), tb: tb, project: p, down: -1, long: lostFor + 13*time.Second, begun: time.Now(), done: done,
-		ref:     &reference{wrong: w, ids: make(map[dms.MessageID]bool)},
-		unheard: make(map[dms.QueueID]time.Time),
-	}
+	made := bareWorld(tb, w, done)
 	made.nodes = make([]*mapping.Broker, rapid.IntRange(1, 2).Draw(t, "nodes"))
 	for i := range made.nodes {
 		made.start(i)
 	}
 	return made
+}
+
+// bareWorld makes a project that no node serves yet.
+func bareWorld(tb testing.TB, w wrong, done *atomic.Int64) *world {
+	p := enginetest.NewProject()
+	if err := cluster.Accounts().Provision(tb.Context(), p); err != nil {
+		tb.Fatalf("provision: %v", err)
+	}
+	return &world{
+		ctx: tb.Context(), tb: tb, project: p, down: -1, long: lostFor + 13*time.Second, begun: time.Now(), done: done,
+		ref:     &reference{wrong: w, ids: make(map[dms.MessageID]bool)},
+		unheard: make(map[dms.QueueID]time.Time),
+	}
 }
 
 func (w *world) start(i int) {
@@ -217,6 +223,13 @@ func (w *world) run(t *rapid.T, restarts bool) {
 	add(1, "delete", w.delete)
 	add(1, "knock", w.knock)
 	add(2, "look", w.look)
+	add(1, "move", w.move)
+	add(1, "purge", w.purge)
+	if w.looked != nil {
+		add(30, "peek", w.peek)
+	} else {
+		add(2, "peek", w.peek)
+	}
 	if restarts {
 		add(2, "member", w.member)
 	} else {

@@ -43,6 +43,7 @@ func (a Actor) Is(name string) bool {
 type Object struct {
 	Project tenancy.ProjectID `json:"project,omitempty"` // only where it is not the project of the trail
 	Queue   string            `json:"queue,omitempty"`
+	Queues  []string          `json:"queues,omitempty"` // of a change to several
 	Groups  []string          `json:"groups,omitempty"`
 	Alarm   string            `json:"alarm,omitempty"`
 	// AccessKey and Token are names, and no secrets.
@@ -53,7 +54,8 @@ type Object struct {
 // Count is how many calls of one sort there were. Empty fields stand for several values.
 type Count struct {
 	Action string            `json:"action,omitempty"`
-	Actor  Actor             `json:"actor,omitzero"` // of refusals the first of them
+	Actor  Actor             `json:"actor,omitzero"`  // of refusals the first of them
+	Queue  string            `json:"queue,omitempty"` // whose messages were looked at
 	Source string            `json:"source,omitempty"`
 	Code   string            `json:"code,omitempty"`    // why they were refused
 	Target tenancy.ProjectID `json:"project,omitempty"` // that the first of them was for

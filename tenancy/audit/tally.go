@@ -47,7 +47,7 @@ type counts struct {
 
 // sort tells calls apart. Refusals are told apart by source and reason only.
 type sort struct {
-	action, subject, key, source, code string
+	action, subject, key, queue, source, code string
 }
 
 // NewTally returns a tally of the named node.
@@ -76,7 +76,7 @@ func (t *Tally) Add(project tenancy.ProjectID, kind Kind, c Count, now time.Time
 	}
 	s, most := sort{source: c.Source, code: c.Code}, maxRefusals
 	if kind == Use {
-		s, most = sort{action: c.Action, subject: c.Actor.Subject, key: c.Actor.KeyID}, maxUses
+		s, most = sort{action: c.Action, subject: c.Actor.Subject, key: c.Actor.KeyID, queue: c.Queue}, maxUses
 		c.Source = "" // a caller may call from anywhere
 	}
 	known, ok := n.calls[s]
@@ -133,7 +133,8 @@ func (n *counts) record(kind Kind, node string, now time.Time) Record {
 	}
 	slices.SortFunc(r.Counts, func(a, b Count) int {
 		return cmp.Or(-cmp.Compare(a.Calls, b.Calls), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Code, b.Code),
-			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Actor.Subject, b.Actor.Subject), cmp.Compare(a.Actor.KeyID, b.Actor.KeyID))
+			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Actor.Subject, b.Actor.Subject), cmp.Compare(a.Actor.KeyID, b.Actor.KeyID),
+			cmp.Compare(a.Queue, b.Queue))
 	})
 	return r
 }
