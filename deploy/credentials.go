@@ -103,15 +103,7 @@ func NewSealer(set *keys.Set) (*token.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets := make([]token.Key, len(sealing))
-	for i, k := range sealing {
-		secrets[i] = token.Key{ID: k.ID, Secret: k.Key}
-	}
-	sealer, err := token.New(secrets, nil)
-	if err != nil {
-		return nil, fmt.Errorf("tokens: %w", err)
-	}
-	return sealer, nil
+	return token.New(sealing, nil)
 }
 
 // newCredentials asks no provider anything: each is asked when its first token comes.

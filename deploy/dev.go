@@ -134,7 +134,7 @@ func (d *Dev) addCredentials(log *slog.Logger) error {
 			return err
 		}
 		d.accessKeys = append(d.accessKeys, accesskey.Key{
-			ID: id, Secret: accesskey.Secret(hex.EncodeToString(secret[0].Key[:])),
+			ID: id, Secret: accesskey.Secret(hex.EncodeToString(secret[0].Secret[:])),
 			Project: p.ID, ProjectName: p.Name, Roles: []tenancy.Role{tenancy.Manager},
 		})
 	}

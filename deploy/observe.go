@@ -108,13 +108,9 @@ func (n *Node) startWatch(ctx context.Context, projects *tenants, broker *mappin
 		return nil, err
 	}
 	n.stops.add("figures", func(context.Context) error { stop(); return nil })
-	sealing, err := n.keys.Sealing("alarm webhook")
+	keys, err := n.keys.Sealing("alarm webhook")
 	if err != nil {
 		return nil, err
-	}
-	keys := make([]watch.SealingKey, len(sealing))
-	for i, k := range sealing {
-		keys[i] = watch.SealingKey(k)
 	}
 	sender, err := n.newSender()
 	if err != nil {

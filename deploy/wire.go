@@ -171,12 +171,8 @@ func (n *Node) openKeystore(ctx context.Context, conn *nats.Conn) (*keystore.Sto
 	if err != nil {
 		return nil, err
 	}
-	secrets := make([]keystore.SealingKey, len(sealing))
-	for i, k := range sealing {
-		secrets[i] = keystore.SealingKey{ID: k.ID, Secret: k.Key}
-	}
 	store, err := keystore.Open(ctx, keystore.Options{
-		Conn: conn, Sealing: secrets, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
+		Conn: conn, Sealing: sealing, Configured: n.accessKeys, MaxLife: n.config.Tenants.AccessKeyLife, Log: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -233,11 +229,7 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	handles := make([]mapping.SealingKey, len(sealing))
-	for i, k := range sealing {
-		handles[i] = mapping.SealingKey(k)
-	}
-	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: handles, Nodes: n.apiNodes, Log: n.log})
+	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Log: n.log})
 }
 
 // projectLimits are the limits of a new project, where one member stores total bytes.

@@ -10,6 +10,7 @@ import (
 	"dms/tenancy"
 	"dms/tenancy/oidc"
 	"dms/tenancy/oidc/oidctest"
+	"dms/tenancy/seal"
 	"dms/tenancy/token"
 )
 
@@ -47,7 +48,7 @@ func newVerifiers(t *testing.T, p *oidctest.Provider) *verifiers {
 		t.Fatal(err)
 	}
 	t.Cleanup(set.Close)
-	sealer, err := token.New([]token.Key{{ID: 1, Secret: [32]byte{1}}}, oidctest.Noon)
+	sealer, err := token.New([]seal.Key{{ID: 1, Secret: [32]byte{1}}}, oidctest.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}

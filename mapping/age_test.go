@@ -8,6 +8,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -39,7 +40,7 @@ func TestWhatMustOutliveTheRetentionDoes(t *testing.T) {
 	if err := c.Accounts().Provision(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Options{Tenants: viaCluster{c, p}, SealingKeys: []SealingKey{{ID: 1}}, Log: testLog(t)})
+	b, err := New(Options{Tenants: viaCluster{c, p}, SealingKeys: []seal.Key{{ID: 1, Secret: [32]byte{1}}}, Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

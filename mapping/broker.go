@@ -11,6 +11,7 @@ import (
 
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 
 	"github.com/nats-io/nats.go"
 )
@@ -26,7 +27,7 @@ type Tenants interface {
 // Options configure a Broker. Tenants, SealingKeys and Log are required.
 type Options struct {
 	Tenants     Tenants
-	SealingKeys []SealingKey // newest first, the same on all nodes
+	SealingKeys []seal.Key // newest first, the same on all nodes
 	// Nodes is how many brokers serve the same projects. With one, what happened to
 	// a handle is known from memory; with more, the replicated record is asked.
 	Nodes int
@@ -41,7 +42,7 @@ type Options struct {
 // Broker carries out the operations of all projects on one node.
 type Broker struct {
 	tenants     Tenants
-	sealer      *sealer
+	sealer      sealer
 	nodes       int
 	log         *slog.Logger
 	node        [8]byte // this run of this node
@@ -65,13 +66,13 @@ func New(o Options) (*Broker, error) {
 	case o.Log == nil:
 		return nil, errors.New("mapping: Log is required")
 	}
-	sealer, err := newSealer(o.SealingKeys)
+	boxes, err := seal.New(o.SealingKeys)
 	if err != nil {
 		return nil, err
 	}
 	b := &Broker{
 		tenants:     o.Tenants,
-		sealer:      sealer,
+		sealer:      sealer{boxes},
 		nodes:       max(o.Nodes, 1),
 		log:         o.Log.With("component", "mapping"),
 		maxSessions: o.MaxSessions,

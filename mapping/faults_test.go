@@ -11,6 +11,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -254,7 +255,7 @@ func TestAnUnreachableLogIsUnavailable(t *testing.T) {
 	p := newProject(t)
 	b, err := New(Options{
 		Tenants:     refusing{},
-		SealingKeys: []SealingKey{{ID: 1}},
+		SealingKeys: []seal.Key{{ID: 1, Secret: [32]byte{1}}},
 		Log:         testLog(t),
 	})
 	if err != nil {

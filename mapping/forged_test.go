@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dms/mapping/dms"
+	"dms/tenancy/seal"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -74,11 +75,11 @@ func TestTenThousandForgedHandlesHaveNoEffect(t *testing.T) {
 		kind := open
 		kind.kind = dms.Dead
 		try(f.b.sealer.seal(kind), dms.HandleOfOtherKind)
-		rotated, err := newSealer([]SealingKey{{ID: 1, Key: [32]byte{9}}})
+		rotated, err := seal.New([]seal.Key{{ID: 1, Secret: [32]byte{9}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		try(rotated.seal(open), dms.HandleInvalid)
+		try(sealer{rotated}.seal(open), dms.HandleInvalid)
 
 		if d := cmp.Diff(before, counters(t, f.b, f.group)); d != "" {
 			t.Errorf("counters after the forgeries (-want +got):\n%s", d)

@@ -1,19 +1,15 @@
 package mapping
 
 import (
-	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"dms/mapping/dms"
 	"dms/tenancy"
-
-	"golang.org/x/crypto/chacha20poly1305"
+	"dms/tenancy/seal"
 )
 
 // A handle is a sealed record of one delivery. Any node can open it, nobody can make
@@ -34,12 +30,6 @@ const (
 	receiptSize    = 16 + 16 + 1 + 1 + 1 + 16 + 8 + 4 + 8 + 8 + 8
 	receiptSize2   = receiptSize + 4 + 8
 )
-
-// SealingKey is one key for handles. Keys are shared by all nodes.
-type SealingKey struct {
-	ID  byte
-	Key [32]byte
-}
 
 // receipt is what a handle says.
 type receipt struct {
@@ -66,48 +56,24 @@ func (r receipt) version() (version byte, size int) {
 
 func (r receipt) batchKey() string { return hex.EncodeToString(r.batch[:]) }
 
-// sealer seals with its first key and opens with all.
-type sealer struct {
-	first byte
-	aeads map[byte]cipher.AEAD
-}
-
-func newSealer(keys []SealingKey) (*sealer, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("no sealing key")
-	}
-	s := &sealer{first: keys[0].ID, aeads: make(map[byte]cipher.AEAD, len(keys))}
-	for _, k := range keys {
-		aead, err := chacha20poly1305.NewX(k.Key[:])
-		if err != nil {
-			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
-		}
-		if _, twice := s.aeads[k.ID]; twice {
-			return nil, fmt.Errorf("sealing key %d is given twice", k.ID)
-		}
-		s.aeads[k.ID] = aead
-	}
-	return s, nil
-}
+// sealer makes handles and opens them.
+type sealer struct{ *seal.Sealer }
 
 var handleEncoding = base64.RawURLEncoding.Strict()
 
-func (s *sealer) seal(r receipt) dms.Handle {
-	aead := s.aeads[s.first]
-	const head = 2 + chacha20poly1305.NonceSizeX
+func (s sealer) seal(r receipt) dms.Handle {
 	version, size := r.version()
-	b := make([]byte, head, head+size+aead.Overhead())
-	b[0], b[1] = version, s.first
-	rand.Read(b[2:head])
 	var plain [receiptSize2]byte
 	r.put(plain[:0])
-	b = aead.Seal(b, b[2:head], plain[:size], r.additional(b[:2]))
+	b := make([]byte, 1, 1+seal.Overhead+receiptSize2)
+	b[0] = version
+	b = s.Append(b, plain[:size], bound(r.ref.Project, version))
 	return dms.Handle(handleEncoding.EncodeToString(b))
 }
 
-// additional binds the handle to its project and its own first bytes.
-func (r receipt) additional(head []byte) []byte {
-	return append([]byte(r.ref.Project), head...)
+// bound ties a handle to its project and version.
+func bound(project tenancy.ProjectID, version byte) []byte {
+	return append([]byte(project), version)
 }
 
 func (r receipt) put(b []byte) {
@@ -140,10 +106,9 @@ var errHandle = errors.New("not a handle of this project")
 
 // open returns what the handle says, or errHandle for anything that seal did not
 // make for this project. It does not judge deadline, queue or group.
-func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) {
-	const head = 2 + chacha20poly1305.NonceSizeX
-	const whole = head + receiptSize + chacha20poly1305.Overhead
-	const whole2 = head + receiptSize2 + chacha20poly1305.Overhead
+func (s sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) {
+	const whole = 1 + seal.Overhead + receiptSize
+	const whole2 = 1 + seal.Overhead + receiptSize2
 	if n := len(h); n != handleEncoding.EncodedLen(whole) && n != handleEncoding.EncodedLen(whole2) {
 		return receipt{}, errHandle
 	}
@@ -153,15 +118,11 @@ func (s *sealer) open(project tenancy.ProjectID, h dms.Handle) (receipt, error) 
 	if err != nil || !(len(b) == whole && b[0] == handleVersion || len(b) == whole2 && b[0] == handleVersion2) {
 		return receipt{}, errHandle
 	}
-	aead, ok := s.aeads[b[1]]
-	if !ok {
-		return receipt{}, errHandle
-	}
-	r := receipt{ref: dms.GroupRef{QueueRef: dms.QueueRef{Project: project}}}
-	p, err := aead.Open(nil, b[2:head], b[head:], r.additional(b[:2]))
+	p, err := s.Open(b[1:], bound(project, b[0]))
 	if err != nil {
 		return receipt{}, errHandle
 	}
+	r := receipt{ref: dms.GroupRef{QueueRef: dms.QueueRef{Project: project}}}
 	r.ref.Queue = dms.QueueID(hyphenate(hex.EncodeToString(p[:16])))
 	r.ref.Group = dms.GroupID("g-" + hyphenate(hex.EncodeToString(p[16:32])))
 	r.kind, r.place, r.size = dms.Kind(p[32]), p[33], p[34]

@@ -11,26 +11,25 @@ import (
 
 	"dms/mapping/dms"
 	"dms/tenancy"
-
-	"golang.org/x/crypto/chacha20poly1305"
+	"dms/tenancy/seal"
 )
 
 const (
-	handleSize = 2 + chacha20poly1305.NonceSizeX + receiptSize + chacha20poly1305.Overhead
+	handleSize = 1 + seal.Overhead + receiptSize
 	alphabet64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
-func testSealer(t testing.TB, ids ...byte) *sealer {
+func testSealer(t testing.TB, ids ...byte) sealer {
 	t.Helper()
-	var keys []SealingKey
+	var keys []seal.Key
 	for _, id := range ids {
-		keys = append(keys, SealingKey{ID: id, Key: [32]byte{id, 1, 2, 3}})
+		keys = append(keys, seal.Key{ID: id, Secret: [32]byte{id, 1, 2, 3}})
 	}
-	s, err := newSealer(keys)
+	boxes, err := seal.New(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return sealer{boxes}
 }
 
 func sampleReceipt() receipt {
@@ -41,7 +40,7 @@ func sampleReceipt() receipt {
 	}
 }
 
-func wantRefused(t *testing.T, s *sealer, p tenancy.ProjectID, h dms.Handle, what string) {
+func wantRefused(t *testing.T, s sealer, p tenancy.ProjectID, h dms.Handle, what string) {
 	t.Helper()
 	if r, err := s.open(p, h); !errors.Is(err, errHandle) || r != (receipt{}) {
 		t.Errorf("%s: open(%q) = %+v, %v, want nothing and %v", what, h, r, err, errHandle)
@@ -189,7 +188,7 @@ func TestKeysCanBeRenewed(t *testing.T) {
 	old, both, fresh := testSealer(t, 1), testSealer(t, 2, 1), testSealer(t, 2)
 	before, after := old.seal(r), both.seal(r)
 	for what, c := range map[string]struct {
-		s *sealer
+		s sealer
 		h dms.Handle
 	}{"old handle, both keys": {both, before}, "new handle, both keys": {both, after}, "new handle, new key": {fresh, after}} {
 		if got, err := c.s.open(r.ref.Project, c.h); err != nil || got != r {
@@ -199,20 +198,11 @@ func TestKeysCanBeRenewed(t *testing.T) {
 	wantRefused(t, fresh, r.ref.Project, before, "key taken away")
 	wantRefused(t, old, r.ref.Project, after, "key not known yet")
 
-	same, err := newSealer([]SealingKey{{ID: 1, Key: [32]byte{42}}})
+	same, err := seal.New([]seal.Key{{ID: 1, Secret: [32]byte{42}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, same, r.ref.Project, before, "other key under the same id")
-}
-
-func TestSealingKeysMustBeGivenAndDistinct(t *testing.T) {
-	if _, err := newSealer(nil); err == nil {
-		t.Error("no key is accepted")
-	}
-	if _, err := newSealer([]SealingKey{{ID: 1}, {ID: 2}, {ID: 1, Key: [32]byte{1}}}); err == nil {
-		t.Error("two keys under one id are accepted")
-	}
+	wantRefused(t, sealer{same}, r.ref.Project, before, "other key under the same id")
 }
 
 func TestMadeUpHandlesAreRefused(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 
 	"github.com/nats-io/nats.go"
 )
@@ -79,7 +80,7 @@ func newBroker(t testing.TB, p tenancy.Project, member, nodes int) *Broker {
 	t.Helper()
 	b, err := New(Options{
 		Tenants:     tenants{member: member, project: p},
-		SealingKeys: []SealingKey{{ID: 1, Key: [32]byte{1, 2, 3}}},
+		SealingKeys: []seal.Key{{ID: 1, Secret: [32]byte{1, 2, 3}}},
 		Nodes:       nodes,
 		Log:         testLog(t),
 	})

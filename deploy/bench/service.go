@@ -20,6 +20,7 @@ import (
 	"dms/tenancy"
 	"dms/tenancy/accounts"
 	"dms/tenancy/audit/trail"
+	"dms/tenancy/seal"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -76,7 +77,7 @@ func startService(ctx context.Context) (*service, error) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	s.broker, err = mapping.New(mapping.Options{
-		Tenants: everything{s}, SealingKeys: []mapping.SealingKey{{ID: 1}}, Nodes: 1, Log: log,
+		Tenants: everything{s}, SealingKeys: []seal.Key{{ID: 1, Secret: [32]byte{1}}}, Nodes: 1, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.stop())

@@ -210,7 +210,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			t.Errorf("%s is printed", name)
 		}
 	}
-	for _, secret := range [][]byte{set.master, sealing[0].Key[:]} {
+	for _, secret := range [][]byte{set.master, sealing[0].Secret[:]} {
 		for _, text := range []string{fmt.Sprintf("%x", secret), fmt.Sprint(secret), fmt.Sprintf("%#v", secret)[7:60]} {
 			if strings.Contains(out.String(), text) {
 				t.Errorf("a secret is printed: %s", out.String())
@@ -240,18 +240,18 @@ func TestSealingKeysDifferByPurposeAndKeepTheirOrder(t *testing.T) {
 	if diff := cmp.Diff([]byte{7, 3}, []byte{handle[0].ID, handle[1].ID}); diff != "" {
 		t.Errorf("ids (-want +got):\n%s", diff)
 	}
-	seen := map[[32]byte]bool{set.sealing[0].Key: true, set.sealing[1].Key: true}
+	seen := map[[32]byte]bool{set.sealing[0].Secret: true, set.sealing[1].Secret: true}
 	for _, k := range append(handle, token...) {
-		if seen[k.Key] {
+		if seen[k.Secret] {
 			t.Errorf("%v is the key of another purpose or id", k)
 		}
-		seen[k.Key] = true
+		seen[k.Secret] = true
 	}
 	again, err := set.Sealing("handle")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again[0].Key != handle[0].Key {
+	if again[0].Secret != handle[0].Secret {
 		t.Error("the same purpose gives another key")
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"dms/tenancy/seal"
+
 	"github.com/google/uuid"
 	"github.com/nats-io/nkeys"
 )
@@ -62,8 +64,8 @@ func parseSecret(text string) ([]byte, error) {
 	return b, nil
 }
 
-func parseSealing(text string) ([]SealingKey, error) {
-	var out []SealingKey
+func parseSealing(text string) ([]seal.Key, error) {
+	var out []seal.Key
 	for line := range strings.Lines(text) {
 		if strings.TrimSpace(line) == "" {
 			continue
@@ -77,10 +79,10 @@ func parseSealing(text string) ([]SealingKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", id, err)
 		}
-		if slices.ContainsFunc(out, func(k SealingKey) bool { return k.ID == byte(id) }) {
+		if slices.ContainsFunc(out, func(k seal.Key) bool { return k.ID == byte(id) }) {
 			return nil, fmt.Errorf("id %d is there twice", id)
 		}
-		out = append(out, SealingKey{ID: byte(id), Key: [32]byte(b)})
+		out = append(out, seal.Key{ID: byte(id), Secret: [32]byte(b)})
 	}
 	if len(out) == 0 {
 		return nil, errors.New("it has no key")

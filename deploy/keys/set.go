@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"dms/tenancy/seal"
+
 	"github.com/google/uuid"
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
@@ -17,24 +19,6 @@ const (
 	operatorName = "dms"
 )
 
-// SealingKey seals and opens opaque texts. The id travels in the text, so that texts
-// sealed before a rotation can still be opened.
-type SealingKey struct {
-	ID  byte
-	Key [32]byte
-}
-
-// LogValue shows the id only.
-func (k SealingKey) LogValue() slog.Value {
-	return slog.GroupValue(slog.Int("id", int(k.ID)))
-}
-
-// String shows the id only, whatever the verb.
-func (k SealingKey) String() string { return fmt.Sprintf("sealing key %d", k.ID) }
-
-// GoString shows the id only.
-func (k SealingKey) GoString() string { return k.String() }
-
 // Set is the key material of one cluster. Every node of the cluster holds the same set.
 type Set struct {
 	clusterID uuid.UUID
@@ -42,7 +26,7 @@ type Set struct {
 	signing   nkeys.KeyPair
 	system    nkeys.KeyPair
 	master    []byte
-	sealing   []SealingKey
+	sealing   []seal.Key
 	routeTLS  *tls.Config
 	routePin  string
 }
@@ -62,15 +46,15 @@ func (s *Set) Master() []byte { return append([]byte(nil), s.master...) }
 // Sealing returns the keys for one purpose, newest first: seal with the first, open
 // with the one whose id the text carries. Keys of different purposes are unrelated, so
 // a text sealed for one is never accepted for another.
-func (s *Set) Sealing(purpose string) ([]SealingKey, error) {
-	out := make([]SealingKey, len(s.sealing))
+func (s *Set) Sealing(purpose string) ([]seal.Key, error) {
+	out := make([]seal.Key, len(s.sealing))
 	for i, k := range s.sealing {
-		sub, err := hkdf.Key(sha256.New, k.Key[:], nil, "dms sealing "+purpose, secretLen)
+		sub, err := hkdf.Key(sha256.New, k.Secret[:], nil, "dms sealing "+purpose, secretLen)
 		if err != nil {
 			return nil, fmt.Errorf("derive sealing key for %s: %w", purpose, err)
 		}
 		out[i].ID = k.ID
-		copy(out[i].Key[:], sub)
+		copy(out[i].Secret[:], sub)
 	}
 	return out, nil
 }

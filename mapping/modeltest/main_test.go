@@ -13,6 +13,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 
 	"github.com/nats-io/nats.go"
 )
@@ -71,7 +72,7 @@ func (t tenants) Project(context.Context, tenancy.ProjectID) (tenancy.Project, e
 func newBroker(p tenancy.Project, member, nodes int, log io.Writer) (*mapping.Broker, error) {
 	return mapping.New(mapping.Options{
 		Tenants:     tenants{member: member, project: p},
-		SealingKeys: []mapping.SealingKey{{ID: 1, Key: [32]byte{1, 2, 3}}},
+		SealingKeys: []seal.Key{{ID: 1, Secret: [32]byte{1, 2, 3}}},
 		Nodes:       nodes,
 		Log:         slog.New(slog.NewTextHandler(log, nil)),
 	})

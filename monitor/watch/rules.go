@@ -72,7 +72,7 @@ func decodeState(r Record) (s alarm.State, err error) {
 type Rules struct {
 	records Records
 	journal Journal
-	sealer  *sealer
+	sealer  sealer
 	sender  *webhook.Sender
 	most    int
 	now     func() time.Time

@@ -12,6 +12,7 @@ import (
 	"dms/monitor/history"
 	"dms/monitor/sample"
 	"dms/monitor/webhook"
+	"dms/tenancy/seal"
 )
 
 // Options are what watching needs. All but Alertmanager and Now are required.
@@ -22,7 +23,7 @@ type Options struct {
 	History   *history.History
 	Collector Collector
 	Sender    *webhook.Sender
-	Keys      []SealingKey // newest first, the same on all nodes
+	Keys      []seal.Key // newest first, the same on all nodes
 	// Alertmanager, if set, is told of all alarms that fire.
 	Alertmanager *Alertmanager
 	SampleEvery  time.Duration // between samples; 10 s in production
@@ -96,13 +97,13 @@ func New(o Options) (*Watch, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	sealer, err := newSealer(o.Keys)
+	boxes, err := seal.New(o.Keys)
 	if err != nil {
 		return nil, err
 	}
 	w := &Watch{
 		o: o, log: o.Log.With(slog.String("component", "watch")),
-		rules: &Rules{records: o.Records, journal: o.Journal, sealer: sealer, sender: o.Sender, most: o.MostAlarms, now: o.Now},
+		rules: &Rules{records: o.Records, journal: o.Journal, sealer: sealer{boxes}, sender: o.Sender, most: o.MostAlarms, now: o.Now},
 	}
 	w.base, w.stop = context.WithCancelCause(context.Background())
 	w.work.Go(w.run)

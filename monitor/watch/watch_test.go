@@ -20,6 +20,7 @@ import (
 	"dms/monitor/history"
 	"dms/monitor/webhook"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 )
 
 const (
@@ -119,7 +120,7 @@ func (w *world) node(name string, change func(*Options)) *Watch {
 	}
 	o := Options{
 		Node: name, Records: w.m, Journal: w.m, History: history.New(w.m, newMemory()), Collector: w,
-		Sender: webhook.New(webhook.Options{Allowed: []webhook.Allowed{allowed}}), Keys: []SealingKey{{ID: 1}},
+		Sender: webhook.New(webhook.Options{Allowed: []webhook.Allowed{allowed}}), Keys: []seal.Key{{ID: 1, Secret: [32]byte{1}}},
 		SampleEvery: every, LeaseEvery: every, MostAlarms: 3, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {

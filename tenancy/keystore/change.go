@@ -39,7 +39,7 @@ func (s *Store) Create(ctx context.Context, p tenancy.Project, by tenancy.Identi
 	id, secret := random(idLetters, idLength), accesskey.Secret(random(secretLetters, secretLength))
 	rec := record{
 		Project: p.ID, ProjectName: p.Name, Description: n.Description,
-		Created: now, CreatedBy: by.Subject, Expires: expires, Secret: s.sealer.seal(secret, bound(p.ID, id, 0)),
+		Created: now, CreatedBy: by.Subject, Expires: expires, Secret: s.boxes.Append(nil, []byte(secret), bound(p.ID, id, 0)),
 	}
 	rec.setScope(n.KeyScope)
 	e, err := s.save(ctx, id, 0, rec)
@@ -128,7 +128,7 @@ func (s *Store) Rotate(ctx context.Context, project tenancy.ProjectID, id string
 		}
 		rec.Generation++
 		rec.Rotated = now
-		rec.Secret = s.sealer.seal(secret, bound(project, id, rec.Generation))
+		rec.Secret = s.boxes.Append(nil, []byte(secret), bound(project, id, rec.Generation))
 		return nil
 	})
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *Store) find(ctx context.Context, project tenancy.ProjectID, id string) 
 	if err != nil {
 		return entry{}, explain(err)
 	}
-	e := s.sealer.entryOf(id, i)
+	e := entryOf(s.boxes, id, i)
 	if e.rec == nil || e.rec.Project != project {
 		return entry{}, &dms.Error{Code: dms.AccessKeyNotFound}
 	}
@@ -246,7 +246,7 @@ func (s *Store) save(ctx context.Context, id string, at uint64, rec record) (ent
 		return entry{}, err
 	}
 	s.learn(i)
-	return s.sealer.entryOf(id, i), nil
+	return entryOf(s.boxes, id, i), nil
 }
 
 func (s *Store) remove(ctx context.Context, id string, at uint64) error {

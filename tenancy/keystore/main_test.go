@@ -9,6 +9,7 @@ import (
 
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 )
 
 var cluster *enginetest.Cluster
@@ -48,8 +49,8 @@ func (s *service) pass(d time.Duration) {
 	s.ahead += d
 }
 
-func sealing(id byte) SealingKey {
-	k := SealingKey{ID: id}
+func sealing(id byte) seal.Key {
+	k := seal.Key{ID: id}
 	for i := range k.Secret {
 		k.Secret[i] = id + byte(i)
 	}
@@ -59,7 +60,7 @@ func sealing(id byte) SealingKey {
 // open opens the store of one node.
 func (s *service) open(t *testing.T, member int, change func(*Options)) *Store {
 	t.Helper()
-	o := Options{Conn: cluster.ConnVia(t, member, s.account), Sealing: []SealingKey{sealing(1)}, Now: s.now}
+	o := Options{Conn: cluster.ConnVia(t, member, s.account), Sealing: []seal.Key{sealing(1)}, Now: s.now}
 	if change != nil {
 		change(&o)
 	}

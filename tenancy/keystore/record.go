@@ -7,6 +7,7 @@ import (
 
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/seal"
 )
 
 // record is what the bucket holds of an access key, as JSON. Fields that a later version
@@ -70,7 +71,7 @@ func (r *record) scope() (tenancy.KeyScope, error) {
 
 // entryOf reads a record. One that is damaged, or sealed with a key that is gone, is
 // kept: it can be seen and deleted, but opens nothing.
-func (s *sealer) entryOf(id string, i item) entry {
+func entryOf(boxes *seal.Sealer, id string, i item) entry {
 	e := entry{revision: i.revision, written: i.written}
 	if i.data == nil {
 		return e
@@ -89,11 +90,11 @@ func (s *sealer) entryOf(id string, i item) entry {
 		ID: id, Project: rec.Project, ProjectName: rec.ProjectName, Roles: e.scope.Roles, Queues: e.scope.Queues,
 		Expires: rec.Expires, Generation: rec.Generation,
 	}
-	if e.key.Secret, e.unusable = s.open(rec.Secret, bound(rec.Project, id, rec.Generation)); e.unusable != nil {
+	if e.key.Secret, e.unusable = openSecret(boxes, rec.Secret, bound(rec.Project, id, rec.Generation)); e.unusable != nil {
 		return e
 	}
 	if rec.Former != nil {
-		e.key.Former, e.unusable = s.open(rec.Former, bound(rec.Project, id, rec.Generation-1))
+		e.key.Former, e.unusable = openSecret(boxes, rec.Former, bound(rec.Project, id, rec.Generation-1))
 		e.key.FormerUntil = rec.FormerUntil
 	}
 	if e.unusable == nil {

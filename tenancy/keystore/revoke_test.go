@@ -12,6 +12,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/seal"
 )
 
 func TestARevokedTokenIsRevokedOnEveryNode(t *testing.T) {
@@ -154,7 +155,7 @@ func TestTokensOfAKeyAreWhatTheKeyIs(t *testing.T) {
 }
 
 func FuzzEntryOf(f *testing.F) {
-	s, err := newSealer([]SealingKey{sealing(1)})
+	s, err := seal.New([]seal.Key{sealing(1)})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func FuzzEntryOf(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// Nothing in the corpus is sealed with the key: nothing may be usable.
-		if e := s.entryOf("A", item{name: "k.A", data: append([]byte{}, data...), revision: 1}); e.unusable == nil {
+		if e := entryOf(s, "A", item{name: "k.A", data: append([]byte{}, data...), revision: 1}); e.unusable == nil {
 			t.Errorf("%q is a key: %+v", data, e.rec)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/seal"
 )
 
 func TestSecretsAreSealedAtRest(t *testing.T) {
@@ -30,31 +31,31 @@ func TestSecretsAreSealedAtRest(t *testing.T) {
 		t.Error("the secret can be read in the bucket")
 	}
 	// A sealed secret opens in its own place only.
-	box := store.sealer.seal(secret, bound(p.ID, k.ID, 0))
+	box := store.boxes.Append(nil, []byte(secret), bound(p.ID, k.ID, 0))
 	for what, ad := range map[string][]byte{
 		"another project":    bound(enginetest.NewProject().ID, k.ID, 0),
 		"another key":        bound(p.ID, strings.Repeat("A", 20), 0),
 		"another generation": bound(p.ID, k.ID, 1),
 	} {
-		if _, err := store.sealer.open(box, ad); err == nil {
+		if _, err := store.boxes.Open(box, ad); err == nil {
 			t.Errorf("it opens as that of %s", what)
 		}
 	}
 	for n := range box {
 		changed := bytes.Clone(box)
 		changed[n] ^= 1
-		if _, err := store.sealer.open(changed, bound(p.ID, k.ID, 0)); err == nil {
+		if _, err := store.boxes.Open(changed, bound(p.ID, k.ID, 0)); err == nil {
 			t.Errorf("it opens with another byte %d", n)
 		}
 	}
 	// After a rotation of sealing keys old secrets open as long as the old key is there.
-	both := s.open(t, 1, func(o *Options) { o.Sealing = []SealingKey{sealing(2), sealing(1)} })
+	both := s.open(t, 1, func(o *Options) { o.Sealing = []seal.Key{sealing(2), sealing(1)} })
 	if _, ok := opens(t, both, s.now, k.ID, secret); !ok {
 		t.Error("the key is refused with a new sealing key before the old one")
 	}
 	var log bytes.Buffer
 	without := s.open(t, 1, func(o *Options) {
-		o.Sealing = []SealingKey{sealing(2)}
+		o.Sealing = []seal.Key{sealing(2)}
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	if _, ok := opens(t, without, s.now, k.ID, secret); ok {
@@ -163,11 +164,11 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	s := newService()
 	conn := cluster.ConnVia(t, 0, s.account)
 	for name, o := range map[string]Options{
-		"no connection":   {Sealing: []SealingKey{sealing(1)}},
+		"no connection":   {Sealing: []seal.Key{sealing(1)}},
 		"no sealing key":  {Conn: conn},
-		"one key twice":   {Conn: conn, Sealing: []SealingKey{sealing(1), sealing(1)}},
-		"a negative life": {Conn: conn, Sealing: []SealingKey{sealing(1)}, MaxLife: -1},
-		"a bad key":       {Conn: conn, Sealing: []SealingKey{sealing(1)}, Configured: []accesskey.Key{{ID: "x"}}},
+		"one key twice":   {Conn: conn, Sealing: []seal.Key{sealing(1), sealing(1)}},
+		"a negative life": {Conn: conn, Sealing: []seal.Key{sealing(1)}, MaxLife: -1},
+		"a bad key":       {Conn: conn, Sealing: []seal.Key{sealing(1)}, Configured: []accesskey.Key{{ID: "x"}}},
 	} {
 		if store, err := Open(t.Context(), o); err == nil {
 			store.Close()
@@ -182,7 +183,7 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), unsafe); err != nil {
 		t.Fatal(err)
 	}
-	if store, err := Open(t.Context(), Options{Conn: conn, Sealing: []SealingKey{sealing(1)}}); !errors.Is(err, errUnsafe) {
+	if store, err := Open(t.Context(), Options{Conn: conn, Sealing: []seal.Key{sealing(1)}}); !errors.Is(err, errUnsafe) {
 		if err == nil {
 			store.Close()
 		}

@@ -14,6 +14,7 @@ import (
 
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/seal"
 )
 
 const (
@@ -36,7 +37,7 @@ type Options struct {
 	// Conn is a connection to the service's own account. The store does not close it.
 	Conn *nats.Conn
 	// Sealing seals secrets at rest: the first seals, all of them open.
-	Sealing []SealingKey
+	Sealing []seal.Key
 	// Configured keys exist beside those that are made over the API, and cannot be
 	// changed by it.
 	Configured []accesskey.Key
@@ -52,7 +53,7 @@ type Store struct {
 	opts       Options
 	log        *slog.Logger
 	bucket     *bucket
-	sealer     *sealer
+	boxes      *seal.Sealer
 	configured accesskey.Set
 	stop       context.CancelFunc
 	done       chan struct{} // closed when the refreshing goroutine has ended
@@ -98,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	sealer, err := newSealer(o.Sealing)
+	boxes, err := seal.New(o.Sealing)
 	if err != nil {
 		return nil, fmt.Errorf("keystore: %w", err)
 	}
@@ -114,7 +115,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	life, stop := context.WithCancel(context.Background())
 	s := &Store{
-		opts: o, log: o.Log.With("component", "keystore"), bucket: b, sealer: sealer, configured: configured,
+		opts: o, log: o.Log.With("component", "keystore"), bucket: b, boxes: boxes, configured: configured,
 		stop: stop, done: make(chan struct{}), mirror: newMirror(), usage: newUsage(),
 		wake: make(chan struct{}, 1),
 	}
@@ -237,7 +238,7 @@ func (s *Store) note(m *mirror, i item) {
 	}
 	var e entry
 	if kind == kindKey {
-		if e = s.sealer.entryOf(id, i); e.unusable != nil {
+		if e = entryOf(s.boxes, id, i); e.unusable != nil {
 			s.log.LogAttrs(context.Background(), slog.LevelError, "an access key cannot be used",
 				slog.String("key", id), slog.Any("error", e.unusable))
 		}

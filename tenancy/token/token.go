@@ -1,18 +1,14 @@
 package token
 
 import (
-	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"dms/tenancy"
+	"dms/tenancy/seal"
 )
 
 const (
@@ -24,52 +20,23 @@ const (
 	maxToken = 8 << 10
 )
 
-// Key is one sealing key. All nodes of a service hold the same keys.
-type Key struct {
-	ID     byte // unique among the keys in use
-	Secret [32]byte
-}
-
-// LogValue keeps the secret out of logs.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
-
-// String names the key without its secret.
-func (k Key) String() string { return fmt.Sprintf("token key %d", k.ID) }
-
-// GoString names the key without its secret.
-func (k Key) GoString() string { return k.String() }
-
 // Sealer seals and opens tokens. It is safe for concurrent use.
 type Sealer struct {
-	newest byte
-	aeads  map[byte]cipher.AEAD
-	now    func() time.Time
+	boxes *seal.Sealer
+	now   func() time.Time
 }
 
 // New makes a sealer. The first key seals; all of them open, so that a key can be
 // replaced without making its tokens invalid. A nil now means time.Now.
-func New(keys []Key, now func() time.Time) (*Sealer, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("no token key")
+func New(keys []seal.Key, now func() time.Time) (*Sealer, error) {
+	boxes, err := seal.New(keys)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
 	}
 	if now == nil {
 		now = time.Now
 	}
-	s := &Sealer{newest: keys[0].ID, aeads: make(map[byte]cipher.AEAD, len(keys)), now: now}
-	for _, k := range keys {
-		if k.Secret == [32]byte{} {
-			return nil, fmt.Errorf("%s is all zeros", k)
-		}
-		if _, ok := s.aeads[k.ID]; ok {
-			return nil, fmt.Errorf("%s occurs twice", k)
-		}
-		aead, err := chacha20poly1305.NewX(k.Secret[:])
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
-		}
-		s.aeads[k.ID] = aead
-	}
-	return s, nil
+	return &Sealer{boxes: boxes, now: now}, nil
 }
 
 // Is reports whether a bearer token is a sealed one, by its prefix alone.
@@ -110,12 +77,7 @@ func (s *Sealer) Seal(id tenancy.Identity, notAfter time.Time) (token string, ex
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("seal token: %w", err)
 	}
-	box := make([]byte, 1+chacha20poly1305.NonceSizeX, 1+chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
-	box[0] = s.newest
-	// Read of crypto/rand never fails: it ends the program instead.
-	rand.Read(box[1:])
-	box = s.aeads[s.newest].Seal(box, box[1:], plain, associated(s.newest))
-	token = prefix + base64.RawURLEncoding.EncodeToString(box)
+	token = prefix + base64.RawURLEncoding.EncodeToString(s.boxes.Append(nil, plain, []byte(prefix)))
 	if len(token) > maxToken {
 		return "", time.Time{}, fmt.Errorf("seal token: %w: it would have %d bytes, more than %d", ErrTooLarge, len(token), maxToken)
 	}
@@ -156,19 +118,9 @@ func (s *Sealer) unseal(token string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("token is not base64url")
 	}
-	if len(box) < 1+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead {
-		return nil, errors.New("token is too short")
-	}
-	aead, ok := s.aeads[box[0]]
-	if !ok {
-		return nil, errors.New("token is sealed with a key that is not in use")
-	}
-	nonce, sealed := box[1:1+chacha20poly1305.NonceSizeX], box[1+chacha20poly1305.NonceSizeX:]
-	plain, err := aead.Open(nil, nonce, sealed, associated(box[0]))
+	plain, err := s.boxes.Open(box, []byte(prefix))
 	if err != nil {
-		return nil, errors.New("token is not authentic")
+		return nil, fmt.Errorf("token: %w", err)
 	}
 	return plain, nil
 }
-
-func associated(key byte) []byte { return append([]byte(prefix), key) }
