@@ -18,11 +18,15 @@ import (
 
 // waiting answers a receive only when its context ends, and counts those that wait.
 func waiting(parked *atomic.Int64) func(context.Context, dms.GroupRef, dms.Receive) (dms.Batch, error) {
-	return func(ctx context.Context, _ dms.GroupRef, _ dms.Receive) (dms.Batch, error) {
+	return func(ctx context.Context, _ dms.GroupRef, req dms.Receive) (dms.Batch, error) {
 		parked.Add(1)
 		defer parked.Add(-1)
-		<-ctx.Done()
-		return dms.Batch{}, fmt.Errorf("wait for messages: %w", ctx.Err())
+		select {
+		case <-req.Until:
+			return dms.Batch{}, nil
+		case <-ctx.Done():
+			return dms.Batch{}, fmt.Errorf("wait for messages: %w", ctx.Err())
+		}
 	}
 }
 
@@ -63,6 +67,25 @@ func TestDrainingEndsLongPollsWithNothing(t *testing.T) {
 	}
 	if got := s.do("GET", groupPath+"/messages?time_wait=60", ""); got.status != 404 {
 		t.Errorf("a poll of a queue that does not exist, while draining: got %d %s, want 404", got.status, got.body)
+	}
+}
+
+// TestDrainingDoesNotAnswerForWhatItCannotSee drains while the storage has not told yet
+// whether the queue exists: "nothing" would be an answer about a queue of anybody.
+func TestDrainingDoesNotAnswerForWhatItCannotSee(t *testing.T) {
+	started := make(chan struct{})
+	f := &fake{receive: func(ctx context.Context, _ dms.GroupRef, _ dms.Receive) (dms.Batch, error) {
+		close(started)
+		<-ctx.Done()
+		return dms.Batch{}, fmt.Errorf("look the queue up: %w", context.Cause(ctx))
+	}}
+	s := serve(t, f, nil)
+	answers := make(chan answer, 1)
+	go func() { answers <- s.do("GET", groupPath+"/messages?time_wait=60", "") }() // received below
+	<-started
+	s.api.Drain()
+	if got := <-answers; got.status != 503 || got.code() != "DMS.10250005" || got.header.Get("Retry-After") == "" {
+		t.Errorf("got %d %s, want 503", got.status, got.body)
 	}
 }
 

@@ -146,29 +146,26 @@ func (c *call) receive(kind dms.Kind) (rec dms.Receive, err error) {
 // consume waits for deliveries and passes them on, each with the payload that shape
 // makes of the stored one. Deliveries that cannot be passed on go back to the queue.
 func (a *API) consume(c *call, rec dms.Receive, shape func([]byte) []byte) error {
-	draining := a.drained.Err() != nil
-	if draining {
-		// What does not exist is refused as ever; nobody is kept waiting.
-		rec.Wait = time.Millisecond
-	}
 	client := c.ctx()
 	cancel, err := c.hold(rec.Wait + pollSlack)
 	if err != nil {
 		return err
 	}
 	defer cancel()
+	// A node that shuts down keeps nobody waiting. What does not exist is refused as ever,
+	// and what cannot be looked up by then is not known.
+	rec.Until = a.drained.Done()
 	ctx, stop := context.WithCancelCause(c.ctx())
 	defer stop(nil)
-	if draining {
-		defer time.AfterFunc(lookFor, func() { stop(errDraining) }).Stop()
-	} else {
-		defer context.AfterFunc(a.drained, func() { stop(context.Cause(a.drained)) })()
-	}
+	defer context.AfterFunc(a.drained, func() {
+		ending := time.AfterFunc(lookFor, func() { stop(errDraining) })
+		context.AfterFunc(ctx, func() { ending.Stop() })
+	})()
 
 	batch, err := a.o.Messages.Receive(ctx, c.group, rec)
 	switch {
-	case err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), errDraining):
-		return c.nothing()
+	case err != nil && errors.Is(context.Cause(ctx), errDraining):
+		return dms.Wrap(dms.Unavailable, err)
 	case err != nil:
 		return err
 	case len(batch.Deliveries) == 0:

@@ -102,8 +102,8 @@ var errMoved = errors.New("the position of the group was moved")
 
 // receive waits for messages until the wait is over or the caller is gone. A caller
 // that is gone gets nothing, and what was meant for it goes to the next one.
-func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) ([]*arrival, error) {
-	w := &waiter{want: most, room: dms.MaxMessageSize, until: time.Now().Add(wait), done: make(chan struct{})}
+func (d *dispatcher) receive(ctx context.Context, req dms.Receive, wait time.Duration) ([]*arrival, error) {
+	w := &waiter{want: req.Max, room: dms.MaxMessageSize, until: time.Now().Add(wait), done: make(chan struct{})}
 	d.mu.Lock()
 	if d.ended {
 		moved := d.moved
@@ -124,6 +124,7 @@ func (d *dispatcher) receive(ctx context.Context, most int, wait time.Duration) 
 	case <-w.done:
 		return w.outcome(d)
 	case <-timer.C:
+	case <-req.Until:
 	case <-ctx.Done():
 	case <-d.s.base.Done():
 	}

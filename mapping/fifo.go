@@ -104,6 +104,8 @@ func (r *reader) receive(ctx context.Context, req dms.Receive) (dms.Batch, error
 	defer stop()
 	select {
 	case <-r.turn:
+	case <-req.Until:
+		return dms.Batch{}, nil
 	case <-waited.Done():
 		return dms.Batch{}, quiet(waited)
 	}
@@ -124,6 +126,9 @@ func (r *reader) receive(ctx context.Context, req dms.Receive) (dms.Batch, error
 		select {
 		case <-r.bell:
 		case <-timer.C:
+		case <-req.Until:
+			timer.Stop()
+			return dms.Batch{}, nil
 		case <-waited.Done():
 			timer.Stop()
 			return dms.Batch{}, quiet(waited)

@@ -250,7 +250,7 @@ func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
 	d.take(&arrival{payload: payload("spare"), base: time.Now()})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	got, err := d.receive(ctx, 2, 25*time.Second)
+	got, err := d.receive(ctx, dms.Receive{Max: 2}, 25*time.Second)
 	if err != nil || len(got) != 1 {
 		t.Errorf("the poll got %d messages, %v", len(got), err)
 	}

@@ -34,7 +34,7 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 		}
 		if !q.DeadLetters() {
 			// There never will be one. The wait is kept, or an idle client would spin.
-			return dms.Batch{}, idle(ctx, s.base, req.Wait)
+			return dms.Batch{}, idle(ctx, s.base, req)
 		}
 		return s.reader(q, ref, dms.Dead).receive(ctx, req)
 	}
@@ -57,24 +57,34 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 			wait = min(wait, next)
 		}
 		d := s.dispatcher(q, reading{ref, g.Gen})
-		arrivals, err := d.receive(ctx, req.Max, wait)
+		arrivals, err := d.receive(ctx, req, wait)
 		switch {
 		case err != nil && !errors.Is(err, errMoved):
 			return dms.Batch{}, err
 		case len(arrivals) > 0:
 			return s.handOut(ctx, d, arrivals, req), nil
-		case ctx.Err() != nil || s.base.Err() != nil || !time.Now().Before(end):
+		case ctx.Err() != nil || s.base.Err() != nil || over(req.Until) || !time.Now().Before(end):
 			return dms.Batch{}, nil
 		}
 		// There is time left: the poll was sent on, to the group's lane or new position.
 	}
 }
 
-func idle(ctx, base context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
+func over(until <-chan struct{}) bool {
+	select {
+	case <-until:
+		return true
+	default:
+		return false
+	}
+}
+
+func idle(ctx, base context.Context, req dms.Receive) error {
+	timer := time.NewTimer(req.Wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-req.Until:
 	case <-base.Done():
 	case <-ctx.Done():
 		return dms.Wrap(dms.Unavailable, context.Cause(ctx))

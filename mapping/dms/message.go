@@ -75,6 +75,8 @@ type Receive struct {
 	Labels  []string      // at most 3; empty means no filter
 	Match   Match
 	Meta    bool // tell of each delivery what is known of its message
+	// Until ends the wait early when it is closed; what does not exist is still refused.
+	Until <-chan struct{}
 }
 
 // Delivery is one message handed to a consumer.
