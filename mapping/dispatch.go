@@ -251,16 +251,9 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 		d.take(a)
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if p := d.pull; p != nil {
-		if p.left--; p.left <= 0 {
-			d.drop(p)
-			if p.sweep > 1 && at.deliveries > 1 && d.pull == nil {
-				d.placeSweep(p.sweep - 1)
-			}
-			d.finishServed()
-		}
-	}
+	p := d.pull
+	d.mu.Unlock()
+	d.came(p, 1, at.deliveries)
 }
 
 // hold counts an arrival as in hand.

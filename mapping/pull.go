@@ -79,9 +79,36 @@ func (d *dispatcher) place(p *pull, request []byte) {
 // status takes what the log says of the pull itself. It runs on the connection's
 // reader, as delivered does.
 func (d *dispatcher) status(p *pull, m *nats.Msg) {
-	if status := m.Header.Get(statusHeader); status != "" && status != "100" { // 100 is a heartbeat
-		d.pullEnded(p, pullStatus(status, m.Header.Get("Description")))
+	status, description := m.Header.Get(statusHeader), m.Header.Get("Description")
+	switch {
+	case status == "" || status == "100": // a heartbeat
+	case description == "Batch Completed" || description == "Message Size Exceeds MaxBytes":
+		// These overtake the deliveries, which wait until a quorum knows of them.
+		if unused, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); err == nil {
+			d.came(p, unused, 0)
+			return
+		}
+		fallthrough
+	default:
+		d.pullEnded(p, pullStatus(status, description))
 	}
+}
+
+// came counts down what is still to come of the pull, whose last delivery ends it.
+func (d *dispatcher) came(p *pull, n int, deliveries uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p == nil || p != d.pull {
+		return
+	}
+	if p.left -= n; p.left > 0 {
+		return
+	}
+	d.drop(p)
+	if p.sweep > 1 && deliveries > 1 && d.pull == nil {
+		d.placeSweep(p.sweep - 1)
+	}
+	d.finishServed()
 }
 
 // drop forgets the pull. The caller holds d.mu.
