@@ -62,14 +62,19 @@ const Overhead = head + chacha20poly1305.Overhead
 // Append seals plain into a box at the end of dst and returns the extended slice. A box
 // opens only with the same associated data, which ties it to its place.
 //
-//	key id 1 | nonce 24 | XChaCha20-Poly1305
+//	key id 1 | nonce 24 | XChaCha20-Poly1305 over plain, with associated and key id
 func (s *Sealer) Append(dst, plain, associated []byte) []byte {
 	at := len(dst)
 	dst = append(dst, s.newest)
 	dst = append(dst, make([]byte, chacha20poly1305.NonceSizeX)...)
 	nonce := dst[at+1:]
 	rand.Read(nonce) // never fails: crypto/rand ends the process instead
-	return s.aeads[s.newest].Seal(dst, nonce, plain, associated)
+	return s.aeads[s.newest].Seal(dst, nonce, plain, named(associated, s.newest))
+}
+
+// named binds a box to the name of its key, too.
+func named(associated []byte, id byte) []byte {
+	return append(associated[:len(associated):len(associated)], id)
 }
 
 // Why a box does not open. Neither error tells anything that a stranger may not know.
@@ -88,7 +93,7 @@ func (s *Sealer) Open(box, associated []byte) ([]byte, error) {
 	if aead == nil {
 		return nil, ErrKey
 	}
-	plain, err := aead.Open(nil, box[1:head], box[head:], associated)
+	plain, err := aead.Open(nil, box[1:head], box[head:], named(associated, box[0]))
 	if err != nil {
 		return nil, ErrForged
 	}
