@@ -24,14 +24,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	var err error
-	if cluster, err = enginetest.Open(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start the engine:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cluster.Stop()
-	os.Exit(code)
+	enginetest.Main(m, &cluster)
 }
 
 // widen lets more tests run at once than there are cores, unless the command line says

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,16 +17,7 @@ import (
 
 var cluster *enginetest.Cluster
 
-func TestMain(m *testing.M) {
-	var err error
-	if cluster, err = enginetest.Open(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start the engine:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cluster.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { enginetest.Main(m, &cluster) }
 
 // open opens the store through a member.
 func open(t *testing.T, member int) *control.Store {

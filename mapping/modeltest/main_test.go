@@ -45,14 +45,7 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	var err error
-	if cluster, err = enginetest.Open(); err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start the engine:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	cluster.Stop()
-	os.Exit(code)
+	enginetest.Main(m, &cluster)
 }
 
 // tenants connects through one member of the cluster under test.

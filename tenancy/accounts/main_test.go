@@ -3,8 +3,6 @@ package accounts_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -19,17 +17,7 @@ import (
 // cluster serves the tests that leave all members alone; each uses projects of its own.
 var cluster *enginetest.Cluster
 
-func TestMain(m *testing.M) {
-	c, err := enginetest.Open()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cluster = c
-	code := m.Run()
-	c.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { enginetest.Main(m, &cluster) }
 
 func stream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()

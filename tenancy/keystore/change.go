@@ -10,6 +10,7 @@ import (
 	"dms/mapping/dms"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/records"
 )
 
 // MaxOverlap bounds the time for which a rotation leaves the former secret valid.
@@ -148,11 +149,11 @@ func (s *Store) Delete(ctx context.Context, project tenancy.ProjectID, id string
 		if err = s.remove(ctx, id, e.revision); err == nil {
 			return nil
 		}
-		if !errors.Is(err, errConflict) {
+		if !errors.Is(err, records.ErrConflict) {
 			return explain(fmt.Errorf("delete access key: %w", err))
 		}
 	}
-	return explain(errConflict)
+	return explain(records.ErrConflict)
 }
 
 // DeleteAll removes all keys of a project that is being deleted. It may be called again.
@@ -197,17 +198,17 @@ func (s *Store) change(ctx context.Context, project tenancy.ProjectID, id string
 		if e, err = s.save(ctx, id, e.revision, rec); err == nil {
 			return e, nil
 		}
-		if !errors.Is(err, errConflict) {
+		if !errors.Is(err, records.ErrConflict) {
 			return entry{}, explain(fmt.Errorf("change access key: %w", err))
 		}
 		// The write in the way may be agreed on but not readable yet.
 		select {
 		case <-ctx.Done():
 			return entry{}, explain(context.Cause(ctx))
-		case <-time.After(retryEvery):
+		case <-time.After(rereadEvery):
 		}
 	}
-	return entry{}, explain(errConflict)
+	return entry{}, explain(records.ErrConflict)
 }
 
 // find reads a key of the project from the leader. One of another project does not
@@ -224,7 +225,7 @@ func (s *Store) find(ctx context.Context, project tenancy.ProjectID, id string) 
 			return entry{}, &dms.Error{Code: dms.AccessKeyNotFound}
 		}
 	}
-	i, err := s.bucket.read(ctx, kindKey+id)
+	i, err := s.bucket.Read(ctx, kindKey+id)
 	if err != nil {
 		return entry{}, explain(err)
 	}
@@ -241,7 +242,7 @@ func (s *Store) save(ctx context.Context, id string, at uint64, rec record) (ent
 	if err != nil {
 		return entry{}, err
 	}
-	i, err := s.bucket.write(ctx, kindKey+id, data, at, 0)
+	i, err := s.bucket.Write(ctx, kindKey+id, data, at, 0)
 	if err != nil {
 		return entry{}, err
 	}
@@ -250,7 +251,7 @@ func (s *Store) save(ctx context.Context, id string, at uint64, rec record) (ent
 }
 
 func (s *Store) remove(ctx context.Context, id string, at uint64) error {
-	i, err := s.bucket.write(ctx, kindKey+id, nil, at, markLife)
+	i, err := s.bucket.Write(ctx, kindKey+id, nil, at, markLife)
 	if err != nil {
 		return err
 	}
@@ -260,7 +261,7 @@ func (s *Store) remove(ctx context.Context, id string, at uint64) error {
 
 // learn notes what this node has written itself. A scan that starts over meanwhile
 // finds it in the bucket.
-func (s *Store) learn(i item) {
+func (s *Store) learn(i records.Item) {
 	s.mu.RLock()
 	m := s.mirror
 	s.mu.RUnlock()

@@ -1,8 +1,6 @@
 package keystore
 
 import (
-	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -14,17 +12,7 @@ import (
 
 var cluster *enginetest.Cluster
 
-func TestMain(m *testing.M) {
-	c, err := enginetest.Open()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cluster = c
-	code := m.Run()
-	c.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { enginetest.Main(m, &cluster) }
 
 // service is an account of its own in which a test keeps its keys, so that tests do not
 // see each other's, and the clock of its nodes.

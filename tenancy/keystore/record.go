@@ -7,6 +7,7 @@ import (
 
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/records"
 	"dms/tenancy/seal"
 )
 
@@ -71,13 +72,13 @@ func (r *record) scope() (tenancy.KeyScope, error) {
 
 // entryOf reads a record. One that is damaged, or sealed with a key that is gone, is
 // kept: it can be seen and deleted, but opens nothing.
-func entryOf(boxes *seal.Sealer, id string, i item) entry {
-	e := entry{revision: i.revision, written: i.written}
-	if i.data == nil {
+func entryOf(boxes *seal.Sealer, id string, i records.Item) entry {
+	e := entry{revision: i.Revision, written: i.Written}
+	if i.Data == nil {
 		return e
 	}
 	var rec record
-	if err := json.Unmarshal(i.data, &rec); err != nil {
+	if err := json.Unmarshal(i.Data, &rec); err != nil {
 		e.unusable = fmt.Errorf("read record: %w", err)
 		return e
 	}

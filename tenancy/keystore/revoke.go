@@ -9,6 +9,7 @@ import (
 	"dms/mapping/dms"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/records"
 )
 
 // maxRevoked bounds the revocations of one caller's issuer and subject that are in force
@@ -29,10 +30,10 @@ type revoked struct {
 
 // revocationOf reads a record. One that cannot be read revokes for as long as any token
 // lives.
-func revocationOf(i item) revocation {
+func revocationOf(i records.Item) revocation {
 	var r revoked
-	if i.data == nil || json.Unmarshal(i.data, &r) != nil {
-		return revocation{until: i.written.Add(markLife)}
+	if i.Data == nil || json.Unmarshal(i.Data, &r) != nil {
+		return revocation{until: i.Written.Add(markLife)}
 	}
 	return revocation{until: r.Until, by: r.By}
 }
@@ -57,7 +58,7 @@ func (s *Store) Revoke(ctx context.Context, tokenID string, until time.Time, by 
 	if err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
-	i, err := s.bucket.put(ctx, kindRevoked+tokenID, data, markLife)
+	i, err := s.bucket.Put(ctx, kindRevoked+tokenID, data, markLife)
 	if err != nil {
 		return explain(fmt.Errorf("revoke token: %w", err))
 	}

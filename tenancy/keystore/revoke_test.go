@@ -12,6 +12,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/records"
 	"dms/tenancy/seal"
 )
 
@@ -164,7 +165,7 @@ func FuzzEntryOf(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// Nothing in the corpus is sealed with the key: nothing may be usable.
-		if e := entryOf(s, "A", item{name: "k.A", data: append([]byte{}, data...), revision: 1}); e.unusable == nil {
+		if e := entryOf(s, "A", records.Item{Key: "k.A", Data: append([]byte{}, data...), Revision: 1}); e.unusable == nil {
 			t.Errorf("%q is a key: %+v", data, e.rec)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/records"
 	"dms/tenancy/seal"
 )
 
@@ -23,11 +24,11 @@ func TestSecretsAreSealedAtRest(t *testing.T) {
 	store := s.open(t, 0, nil)
 	p := enginetest.NewProject()
 	k, secret := mustCreate(t, store, p, roles(tenancy.Viewer))
-	i, err := store.bucket.read(t.Context(), kindKey+k.ID)
+	i, err := store.bucket.Read(t.Context(), kindKey+k.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(i.data, []byte(secret)) {
+	if bytes.Contains(i.Data, []byte(secret)) {
 		t.Error("the secret can be read in the bucket")
 	}
 	// A sealed secret opens in its own place only.
@@ -145,7 +146,7 @@ func TestLastUsesReachOtherNodes(t *testing.T) {
 		return ""
 	})
 	// It is written down seldom, not with every use.
-	i, err := two.bucket.read(t.Context(), kindUsed+k.ID)
+	i, err := two.bucket.Read(t.Context(), kindUsed+k.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +156,8 @@ func TestLastUsesReachOtherNodes(t *testing.T) {
 	if err := one.flushUsage(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := two.bucket.read(t.Context(), kindUsed+k.ID); err != nil || again.revision != i.revision {
-		t.Errorf("the next use was written down at once: revision %d after %d, %v", again.revision, i.revision, err)
+	if again, err := two.bucket.Read(t.Context(), kindUsed+k.ID); err != nil || again.Revision != i.Revision {
+		t.Errorf("the next use was written down at once: revision %d after %d, %v", again.Revision, i.Revision, err)
 	}
 }
 
@@ -179,11 +180,11 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unsafe := jetstream.StreamConfig{Name: streamName, Subjects: []string{subjects + ">"}, Replicas: 3, AllowDirect: true, AllowMsgTTL: true}
+	unsafe := jetstream.StreamConfig{Name: "KV_credentials", Subjects: []string{"$KV.credentials.>"}, Replicas: 3, AllowDirect: true, AllowMsgTTL: true}
 	if _, err := js.CreateStream(t.Context(), unsafe); err != nil {
 		t.Fatal(err)
 	}
-	if store, err := Open(t.Context(), Options{Conn: conn, Sealing: []seal.Key{sealing(1)}}); !errors.Is(err, errUnsafe) {
+	if store, err := Open(t.Context(), Options{Conn: conn, Sealing: []seal.Key{sealing(1)}}); !errors.Is(err, records.ErrUnsafe) {
 		if err == nil {
 			store.Close()
 		}

@@ -14,6 +14,7 @@ import (
 
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
+	"dms/tenancy/records"
 	"dms/tenancy/seal"
 )
 
@@ -30,6 +31,8 @@ const (
 	// records anew. It is shorter than the life of the marks it may have missed.
 	startOverAfter = time.Hour
 	openWithin     = time.Minute
+	// rereadEvery is how often a record is read again that another write is in the way of.
+	rereadEvery = 200 * time.Millisecond
 )
 
 // Options are what a store needs.
@@ -52,7 +55,7 @@ type Options struct {
 type Store struct {
 	opts       Options
 	log        *slog.Logger
-	bucket     *bucket
+	bucket     *records.Bucket
 	boxes      *seal.Sealer
 	configured accesskey.Set
 	stop       context.CancelFunc
@@ -109,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	b, err := openBucket(ctx, o.Conn)
+	b, err := records.Open(ctx, o.Conn, bucket())
 	if err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
 	}
@@ -144,7 +147,7 @@ func (s *Store) scan(ctx context.Context) error {
 		m = newMirror()
 	}
 	for {
-		i, ok, err := s.bucket.next(ctx, m.next)
+		i, ok, err := s.bucket.Next(ctx, m.next)
 		if err != nil {
 			return err
 		}
@@ -152,7 +155,7 @@ func (s *Store) scan(ctx context.Context) error {
 			break
 		}
 		s.note(m, i)
-		m.next = i.revision + 1
+		m.next = i.Revision + 1
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,10 +234,10 @@ func (s *Store) refreshOnce(ctx context.Context) error {
 }
 
 // note puts what was read or written into the mirror, unless something newer is there.
-func (s *Store) note(m *mirror, i item) {
+func (s *Store) note(m *mirror, i records.Item) {
 	kind, id := "", ""
-	if len(i.name) > 2 {
-		kind, id = i.name[:2], i.name[2:]
+	if len(i.Key) > 2 {
+		kind, id = i.Key[:2], i.Key[2:]
 	}
 	var e entry
 	if kind == kindKey {

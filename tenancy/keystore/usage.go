@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"dms/tenancy/records"
 )
 
 const (
@@ -66,7 +68,7 @@ func (s *Store) flushUsage(ctx context.Context) error {
 	s.usage.mu.Unlock()
 	s.mu.RUnlock()
 	for id, at := range due {
-		i, err := s.bucket.put(ctx, kindUsed+id, strconv.AppendInt(nil, at.Unix(), 10), usageLife)
+		i, err := s.bucket.Put(ctx, kindUsed+id, strconv.AppendInt(nil, at.Unix(), 10), usageLife)
 		if err != nil {
 			return err
 		}
@@ -75,8 +77,8 @@ func (s *Store) flushUsage(ctx context.Context) error {
 	return nil
 }
 
-func usedOf(i item) time.Time {
-	n, err := strconv.ParseInt(string(i.data), 10, 64)
+func usedOf(i records.Item) time.Time {
+	n, err := strconv.ParseInt(string(i.Data), 10, 64)
 	if err != nil {
 		return time.Time{}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dms/tenancy"
+	"dms/tenancy/records"
 )
 
 // Put makes a project or changes its name and limits, and returns when they hold. The
@@ -85,7 +86,7 @@ func (r *Registry) change(ctx context.Context, id tenancy.ProjectID, f func(entr
 		if p, err = f(e); err != nil {
 			break
 		}
-		if err = r.put(ctx, p, e); !errors.Is(err, errConflict) {
+		if err = r.put(ctx, p, e); !errors.Is(err, records.ErrConflict) {
 			return p, err
 		}
 		e, err = r.reread(ctx, id, e.revision)
@@ -93,7 +94,7 @@ func (r *Registry) change(ctx context.Context, id tenancy.ProjectID, f func(entr
 	return tenancy.Project{}, err
 }
 
-// put changes the record from what it was at the entry. The error is errConflict if it
+// put changes the record from what it was at the entry. The error is records.ErrConflict if it
 // is something else by now.
 func (r *Registry) put(ctx context.Context, p tenancy.Project, e entry) error {
 	rec := record{Created: time.Now().UTC().Truncate(time.Second)}
@@ -111,7 +112,7 @@ func (r *Registry) put(ctx context.Context, p tenancy.Project, e entry) error {
 	_, err = r.settle(ctx, p.ID, written)
 	if errors.Is(err, ErrFull) && e.rec != nil {
 		// Back to what it was. If somebody has changed it since, it is theirs to settle.
-		if _, undo := r.write(ctx, p.ID, written.revision, *e.rec); undo != nil && !errors.Is(undo, errConflict) {
+		if _, undo := r.write(ctx, p.ID, written.revision, *e.rec); undo != nil && !errors.Is(undo, records.ErrConflict) {
 			return fmt.Errorf("%w; and the record could not be restored: %w", err, undo)
 		}
 	}
@@ -133,7 +134,7 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 		}
 		if used := r.used(); used > r.opts.TotalBytes && !e.fits() {
 			if e.rec.Applied == nil {
-				if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, errConflict) {
+				if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, records.ErrConflict) {
 					return entry{}, fmt.Errorf("%w; and the record could not be removed: %w", ErrFull, err)
 				}
 			}
@@ -149,7 +150,7 @@ func (r *Registry) settle(ctx context.Context, id tenancy.ProjectID, e entry) (e
 		if err == nil {
 			return done, nil
 		}
-		if !errors.Is(err, errConflict) {
+		if !errors.Is(err, records.ErrConflict) {
 			return entry{}, err
 		}
 		was := e.rec.Limits
@@ -194,7 +195,7 @@ func (r *Registry) setBoundOnly(ctx context.Context, id tenancy.ProjectID, only 
 		}
 		rec := *e.rec
 		rec.BoundOnly = only
-		if _, err = r.write(ctx, id, e.revision, rec); !errors.Is(err, errConflict) {
+		if _, err = r.write(ctx, id, e.revision, rec); !errors.Is(err, records.ErrConflict) {
 			break
 		}
 		e, err = r.reread(ctx, id, e.revision)
@@ -227,7 +228,7 @@ func (r *Registry) delete(ctx context.Context, id tenancy.ProjectID) error {
 		var marked entry
 		if marked, err = r.write(ctx, id, e.revision, rec); err == nil {
 			e = marked
-		} else if errors.Is(err, errConflict) {
+		} else if errors.Is(err, records.ErrConflict) {
 			e, err = r.reread(ctx, id, e.revision)
 		}
 	}
@@ -238,19 +239,10 @@ func (r *Registry) delete(ctx context.Context, id tenancy.ProjectID) error {
 		return err
 	}
 	// A conflict means that another node has finished the same deletion.
-	if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, errConflict) {
+	if err := r.forget(ctx, id, e.revision); err != nil && !errors.Is(err, records.ErrConflict) {
 		return err
 	}
 	return nil
-}
-
-// forget removes the record at the revision, here and in the bucket.
-func (r *Registry) forget(ctx context.Context, id tenancy.ProjectID, at uint64) error {
-	if err := r.bucket.remove(ctx, id, at); err != nil {
-		return err
-	}
-	_, err := r.read(ctx, id)
-	return err
 }
 
 // Resume finishes what was left half-way, by this node or another: projects that were

@@ -3,8 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"testing"
 
@@ -16,17 +14,7 @@ import (
 
 var cluster *enginetest.Cluster
 
-func TestMain(m *testing.M) {
-	c, err := enginetest.Open()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cluster = c
-	code := m.Run()
-	c.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { enginetest.Main(m, &cluster) }
 
 // small are limits of which the footprint is 192 MiB.
 func small() tenancy.Limits {

@@ -25,23 +25,6 @@ func (r *Registry) note(id tenancy.ProjectID, e entry) {
 	}
 }
 
-// read and write are the bucket's, noted in the mirror.
-func (r *Registry) read(ctx context.Context, id tenancy.ProjectID) (entry, error) {
-	e, err := r.bucket.read(ctx, id)
-	if err == nil && e.revision > 0 {
-		r.note(id, e)
-	}
-	return e, err
-}
-
-func (r *Registry) write(ctx context.Context, id tenancy.ProjectID, at uint64, rec record) (entry, error) {
-	e, err := r.bucket.write(ctx, id, at, rec)
-	if err == nil {
-		r.note(id, e)
-	}
-	return e, err
-}
-
 // reread reads a record after a conflict with the revision that was to be changed. The
 // write that was in the way may be agreed on but not applied yet, so that the leader
 // still answers with the old revision: going on from that would conflict again.
@@ -69,14 +52,15 @@ func (r *Registry) scan(ctx context.Context) error {
 	r.scanning.Lock()
 	defer r.scanning.Unlock()
 	for {
-		id, e, ok, err := r.bucket.next(ctx, r.next)
+		i, ok, err := r.bucket.Next(ctx, r.next)
+		if err != nil || !ok {
+			return err
+		}
+		e, err := entryOf(i)
 		if err != nil {
-			return fmt.Errorf("project %s: %w", id, err)
+			return fmt.Errorf("project %s: %w", i.Key, err)
 		}
-		if !ok {
-			return nil
-		}
-		r.note(id, e)
+		r.note(tenancy.ProjectID(i.Key), e)
 		r.next = e.revision + 1
 	}
 }

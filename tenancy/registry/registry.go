@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"dms/tenancy"
+	"dms/tenancy/records"
 )
 
 const (
@@ -53,7 +54,7 @@ type Options struct {
 type Registry struct {
 	opts   Options
 	log    *slog.Logger
-	bucket *bucket
+	bucket *records.Bucket
 	stop   context.CancelFunc
 	done   chan struct{} // closed when the refreshing goroutine has ended
 	locks  locks
@@ -83,7 +84,7 @@ func Open(ctx context.Context, o Options) (*Registry, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	b, err := openBucket(ctx, o.Conn)
+	b, err := records.Open(ctx, o.Conn, bucket())
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
@@ -141,7 +142,7 @@ func (r *Registry) admit(ctx context.Context, id tenancy.ProjectID, name string)
 		e, err = r.write(ctx, id, old, record{
 			Name: name, Limits: limits(r.opts.Defaults), Created: time.Now().UTC().Truncate(time.Second),
 		})
-		if errors.Is(err, errConflict) { // another node was first
+		if errors.Is(err, records.ErrConflict) { // another node was first
 			e, err = r.reread(ctx, id, old)
 		}
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"dms/deploy/engine/enginetest"
 	"dms/tenancy"
+	"dms/tenancy/records"
 )
 
 func TestFirstUseMakesAProjectOnceOnAllNodes(t *testing.T) {
@@ -182,7 +183,7 @@ func TestBucketIsReadFromItsLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), streamName)
+	stream, err := js.Stream(t.Context(), "KV_projects")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,14 +199,14 @@ func TestUnsafeBucketIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As the key-value API makes it: with direct gets.
-	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucketName, Replicas: 3}); err != nil {
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "projects", Replicas: 3}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(t.Context(), Options{
 		Conn: s.conn(t, 0), Provision: s.storage.provision, Remove: s.storage.remove, Defaults: small(), TotalBytes: footprint,
 	})
-	if !errors.Is(err, errUnsafe) {
-		t.Errorf("got %v, want errUnsafe", err)
+	if !errors.Is(err, records.ErrUnsafe) {
+		t.Errorf("got %v, want ErrUnsafe", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -17,17 +16,7 @@ import (
 
 var cluster *enginetest.Cluster
 
-func TestMain(m *testing.M) {
-	c, err := enginetest.Open()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	cluster = c
-	code := m.Run()
-	c.Stop()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { enginetest.Main(m, &cluster) }
 
 // newProject provisions a project for one test.
 func newProject(t testing.TB) tenancy.ProjectID {
