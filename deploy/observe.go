@@ -136,6 +136,9 @@ func (n *Node) startWatch(ctx context.Context, projects *tenants, broker *mappin
 	if err := n.monitor.Watch(w); err != nil {
 		return nil, err
 	}
+	if err := n.startProbes(store); err != nil {
+		return nil, err
+	}
 	return &watching{w, h}, nil
 }
 

@@ -228,7 +228,7 @@ func (c *collector) Collect(ctx context.Context) (watch.Collected, error) {
 const nodeStateFor = time.Second
 
 // exportNode exports the state of this node.
-func (n *Node) exportNode(api *facade.API) error {
+func (n *Node) exportNode(api *facade.API, tokens func() (recalled, verified int64)) error {
 	var mu sync.Mutex
 	var last monitor.Node
 	var at time.Time
@@ -239,6 +239,7 @@ func (n *Node) exportNode(api *facade.API) error {
 			last, at = n.state(), time.Now()
 		}
 		last.Ready = n.handler.Load() != nil && !n.draining.Load()
+		last.TokensRecalled, last.TokensVerified = tokens()
 		last.Load = nil
 		for _, l := range api.Load() {
 			last.Load = append(last.Load, monitor.Load(l))

@@ -96,7 +96,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api, n.exportNode(api)
+	return api, n.exportNode(api, creds.providers.Verified)
 }
 
 // openTenants opens the accounts and the register of projects.

@@ -20,6 +20,9 @@ type Node struct {
 	StoreUsed, StoreLimit    int64
 	DiskFree                 int64 // bytes under the data folder; negative is not known
 	Load                     []Load
+	// TokensRecalled are the tokens of identity providers that were known from before,
+	// TokensVerified those whose signature and claims were gone through.
+	TokensRecalled, TokensVerified int64
 }
 
 // Load is the requests of one kind at a node.
@@ -48,6 +51,7 @@ func (t *Telemetry) Node(read func() Node) error {
 	running := i.gauge("dms.node.requests.running", "", "Requests the node works on; those of class polls are consumers that wait.")
 	capacity := i.gauge("dms.node.requests.capacity", "", "Requests the node works on at most.")
 	refused := i.total("dms.node.requests.shed", "", "Requests refused because the node, or the project's share of it, was full.")
+	tokens := i.total("dms.node.tokens", "", "Tokens of identity providers, by whether they were known from before or verified.")
 	flag := func(b bool) int64 {
 		if b {
 			return 1
@@ -77,6 +81,8 @@ func (t *Telemetry) Node(read func() Node) error {
 		if n.DiskFree >= 0 {
 			o.ObserveInt64(free, n.DiskFree)
 		}
+		o.ObserveInt64(tokens, n.TokensRecalled, with("from", "memory"))
+		o.ObserveInt64(tokens, n.TokensVerified, with("from", "signature"))
 		for _, l := range n.Load {
 			o.ObserveInt64(running, int64(l.Running), with("class", l.Class))
 			o.ObserveInt64(capacity, int64(l.Capacity), with("class", l.Class))

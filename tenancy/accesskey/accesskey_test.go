@@ -18,7 +18,7 @@ import (
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // signed returns a request as a server receives it, signed at noon in the given form.
-func signed(t *testing.T, f form, scope string, body []byte) *http.Request {
+func signed(t testing.TB, f form, scope string, body []byte) *http.Request {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/v2/"+string(project)+"/queues?a=1&b=", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

@@ -81,7 +81,7 @@ func at(t *testing.T, r *http.Request) time.Time {
 	return when
 }
 
-func verifier(t *testing.T, now time.Time) *Verifier {
+func verifier(t testing.TB, now time.Time) *Verifier {
 	t.Helper()
 	v, err := New(testKeys(), func() time.Time { return now })
 	if err != nil {

@@ -3,6 +3,7 @@ package oidc
 import (
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dms/tenancy"
@@ -50,6 +51,8 @@ type memory struct {
 	young, old map[tokenDigest]verified
 	size       int // of young
 	limit      int // maxRemembered if 0
+
+	recalled, verified atomic.Int64 // tokens since the start
 }
 
 func (m *memory) get(d tokenDigest) (verified, bool) {

@@ -181,11 +181,13 @@ func (v *Verifier) recall(sum tokenDigest) (tenancy.Identity, time.Time, bool) {
 	if !ok || !v.keys.holds(t.key) || !v.now().Before(t.expires) {
 		return tenancy.Identity{}, time.Time{}, false
 	}
+	v.memory.recalled.Add(1)
 	return t.identity, t.expires, true
 }
 
 func (v *Verifier) verify(ctx context.Context, raw string, sum tokenDigest, exchange bool) (tenancy.Identity, time.Time, error) {
 	var trail trail
+	v.memory.verified.Add(1)
 	id, expires, err := v.judge(ctx, raw, exchange, &trail)
 	switch {
 	case err == nil:
