@@ -91,6 +91,7 @@ func serve(t *testing.T, f *fake, change func(*facade.Options, *http.Server)) *s
 		t.Fatal(err)
 	}
 	s.api = api
+	t.Cleanup(api.Close)
 	s.server = httptest.NewUnstartedServer(nil)
 	s.server.Config = facade.NewServer(api.Handler(), o.Log)
 	if config.ReadTimeout != 0 {
