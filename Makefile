@@ -94,3 +94,21 @@ golden: tools ## Write the golden files anew; look at the difference before you 
 .PHONY: vuln
 vuln: tools ## Look for known vulnerabilities in what is linked (needs the network)
 	go tool govulncheck ./...
+
+# The web console is built by npm. Without Node the service is built without it and says so.
+CONSOLE := facade/console/ui
+
+.PHONY: console
+console: ## Build the web console, which the next "make build" embeds
+	@command -v npm >/dev/null || { echo "Node is missing: install Node 20.19 or newer from https://nodejs.org to build the console"; exit 1; }
+	@[ -d $(CONSOLE)/node_modules ] && [ $(CONSOLE)/node_modules/.package-lock.json -nt $(CONSOLE)/package-lock.json ] || (cd $(CONSOLE) && npm ci --no-audit --no-fund --loglevel=error)
+	cd $(CONSOLE) && npm run --silent build
+
+.PHONY: console-test
+console-test: console ## Check the console's pure functions, and that two builds are the same to the bit
+	cd $(CONSOLE) && npm run --silent test
+	cd $(CONSOLE) && node e2e/reproducible.mjs
+
+.PHONY: e2e-console
+e2e-console: packages build ## Drive the console with Chromium against the real binary
+	cd $(CONSOLE) && node e2e/run.mjs
