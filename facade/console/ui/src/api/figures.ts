@@ -49,6 +49,20 @@ function put(f: Figures, metric: string, v: number | null) {
   }
 }
 
+/** combine makes the figures of a queue from those of its groups. */
+export function combine(groups: Figures[]): Figures {
+  const all = none();
+  for (const g of groups) {
+    all.available = sum(all.available, g.available);
+    all.inFlight = sum(all.inFlight, g.inFlight);
+    all.dead = sum(all.dead, g.dead);
+    all.oldest = most(all.oldest, g.oldest);
+    all.drain = most(all.drain, g.drain);
+    all.unattended ||= g.unattended;
+  }
+  return all;
+}
+
 /** gather puts series together by queue and group. */
 export function gather(series: Series[], at: number): Latest {
   const queues: Latest['queues'] = new Map();

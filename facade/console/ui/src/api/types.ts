@@ -50,6 +50,8 @@ export interface Session {
   subject: string;
   name: string;
   projects: { id: string; name: string; roles: Role[] }[];
+  operator?: boolean;
+  /** When it ends if nothing is done. */
   expires_at: string;
   providers?: Provider[];
 }

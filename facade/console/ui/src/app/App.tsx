@@ -26,7 +26,7 @@ const client = new QueryClient({
   },
 });
 
-const router = createBrowserRouter([{ element: <Gate><Suspense fallback={null}><Frame /></Suspense></Gate>, children: pages }], { basename: '/console' });
+const router = createBrowserRouter([{ element: <Gate><Suspense fallback={null}><Frame /></Suspense></Gate>, HydrateFallback: () => null, children: pages }], { basename: '/console' });
 
 const words: Record<Locale, () => Promise<{ default: unknown }>> = {
   en: () => import('@cloudscape-design/components/i18n/messages/all.en.json'),

@@ -81,7 +81,7 @@ export function SessionProvider({ session, look, children }: Props) {
       project,
       expired,
       can: (p) => project.roles.some((r) => grants[r]?.includes(p)),
-      operator: session.projects.some((p) => p.roles.includes('operator')),
+      operator: session.operator ?? session.projects.some((p) => p.roles.includes('operator')),
       choose: (id) => {
         localStorage.setItem(remembered, id);
         set(id);
@@ -93,8 +93,9 @@ export function SessionProvider({ session, look, children }: Props) {
         return back;
       },
       signOut: async () => {
-        await fetch('/console/session', { method: 'DELETE', credentials: 'same-origin' }).catch(() => undefined);
-        location.assign('/console/');
+        const response = await fetch('/console/session', { method: 'DELETE', credentials: 'same-origin' }).catch(() => null);
+        const ended = (await response?.json().catch(() => null)) as { logout_url?: string | null } | null | undefined;
+        location.assign(ended?.logout_url ?? '/console/');
       },
     }),
     [session, project, expired, look],

@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { onlineManager } from '@tanstack/react-query';
 import { useProject } from '../app/session';
+import { patch } from './patch';
 import { listen, Refused } from './stream';
 
 export type Mode = 'live' | 'polling' | 'paused' | 'reconnecting' | 'stale';
@@ -89,7 +90,8 @@ export function LiveProvider({ children }: { children: ReactNode }) {
             },
             event: (e) => {
               lastId.current = e.id ?? lastId.current;
-              note(concerns[e.name] ?? []);
+              if (e.name !== 'groups' || !patch(client, project, e.data)) note(concerns[e.name] ?? []);
+              else note(['groups']);
             },
           }, signal);
           if (!stop.signal.aborted) lost();
@@ -112,7 +114,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       clearInterval(ticking);
       clearInterval(polling);
     };
-  }, [project, paused, flush]);
+  }, [client, project, paused, flush]);
 
   useEffect(() => {
     if (link.mode !== 'reconnecting' || link.since === null) return undefined;

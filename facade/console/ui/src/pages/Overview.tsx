@@ -100,7 +100,7 @@ export default function Overview() {
                   <li key={c.key}>
                     <span className="grow">
                       <StatusIndicator type={c.kind === 'alarm' || c.kind === 'expiring' ? 'error' : 'warning'}>
-                        {c.queue && <strong>{c.queue.name}</strong>} <Words concern={c} used={limit?.used ?? 0} quota={limit?.quota ?? 0} />
+                        {c.queue && <strong>{c.queue.name}{c.group && ` / ${c.group}`}</strong>} <Words concern={c} used={limit?.used ?? 0} quota={limit?.quota ?? 0} />
                       </StatusIndicator>
                     </span>
                     <To path={c.path} label={`${t('overview.open')} ${c.queue?.name ?? ''}`}>{t('overview.open')}</To>
@@ -131,7 +131,7 @@ function Words({ concern: c, used, quota }: { concern: Concern; used: number; qu
 function Recent() {
   const t = useT();
   const { project } = useWho();
-  const found = useQuery({ queryKey: ['queues', project.id, 'audit'], queryFn: () => auditPage(project.id, false, {}), select: (p) => p.records.filter((r) => r.kind === 'change').slice(0, 10) });
+  const found = useQuery({ queryKey: ['queues', project.id, 'audit'], queryFn: () => auditPage(project.id, false, {}), select: (p) => p.records.filter((r) => r.kind === 'change').slice(0, 8) });
   return (
     <Container header={<Header variant="h2" actions={<To path="/audit">{t('nav.audit')}</To>}>{t('overview.recent')}</Header>}>
       {found.error && <Failure error={found.error} retry={() => void found.refetch()} />}

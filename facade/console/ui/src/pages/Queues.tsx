@@ -93,7 +93,7 @@ export default function Queues() {
     cell: cells[c],
     sortingField: c,
     isRowHeader: c === 'name',
-    minWidth: c === 'name' ? 170 : c === 'state' ? 130 : 100,
+    minWidth: c === 'name' ? 160 : c === 'state' ? 140 : 84,
   }));
 
   const empty = text ? (

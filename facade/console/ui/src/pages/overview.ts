@@ -7,6 +7,7 @@ export interface Concern {
   queue?: Row['queue'];
   path: string;
   alarm?: string;
+  group?: string;
   dead?: number;
   age?: number;
 }
@@ -20,7 +21,7 @@ export function concerns(rows: Row[], alarms: Alarm[], used: number, quota: numb
     for (const x of a.targets) {
       if (x.status !== 'firing') continue;
       const queue = byId.get(x.queue_id);
-      found.push({ key: `alarm ${a.id} ${x.queue_id} ${x.group_id ?? ''}`, kind: 'alarm', alarm: a.name, path: queue ? `/queues/${queue.id}?tab=alarms` : '/alarms', ...(queue ? { queue } : {}) });
+      found.push({ key: `alarm ${a.id} ${x.queue_id} ${x.group_id ?? ''}`, kind: 'alarm', alarm: a.name, ...(x.group_name ? { group: x.group_name } : {}), path: queue ? `/queues/${queue.id}?tab=alarms` : '/alarms', ...(queue ? { queue } : {}) });
     }
   }
   for (const { queue, figures } of rows) {

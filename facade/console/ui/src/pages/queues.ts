@@ -28,7 +28,7 @@ export function rows(queues: Queue[], latest: Latest | undefined, alarms: Alarm[
 
 export const columns = ['name', 'state', 'messages', 'waiting', 'inflight', 'oldest', 'dead', 'type', 'groups', 'stored', 'created', 'description', 'id'] as const;
 export type Column = (typeof columns)[number];
-export const usual: Column[] = ['name', 'state', 'messages', 'waiting', 'oldest', 'dead', 'type', 'groups', 'created'];
+export const usual: Column[] = ['name', 'state', 'messages', 'waiting', 'oldest', 'dead', 'type', 'groups'];
 
 const severity: Health[] = ['alarm', 'expiring', 'dead', 'unattended', 'unknown', 'idle', 'ok'];
 

@@ -62,7 +62,7 @@ export default function QueuePage() {
         description={
           <>
             {queue.description && <>{queue.description}<br /></>}
-            <Copy variant="inline" text={queue.id} label={t('queue.copyid')} />
+            <Copy variant="inline" text={queue.id} label={t('queue.copyid')} /> · {t('queues.created')} <Time at={queue.created} />
           </>
         }
         actions={<Button variant="primary" onClick={() => open('test')}>{t('queue.testit')}</Button>}
@@ -75,7 +75,6 @@ export default function QueuePage() {
           { label: t('queues.oldest'), value: f.duration(figures?.oldest) },
           { label: t('queues.dead'), value: queue.redrive_policy === 'enable' ? f.short(figures?.dead) : '–', alert: (figures?.dead ?? 0) > 0 },
           { label: t('queue.retention'), value: f.duration(queue.reservation * 60) },
-          { label: t('queues.created'), value: <span className="small"><Time at={queue.created} /></span> },
         ]}
       />
       <Tabs
