@@ -14,7 +14,7 @@ export function policy(nonce) {
 }
 
 /** start serves the console before a service, and answers where. session may be changed while it runs. */
-export async function start({ endpoint, token, session, answer }) {
+export async function start({ endpoint, token, session, answer, events }) {
   const state = { session, down: false };
   const server = createServer((req, res) => {
     const url = new URL(req.url, 'http://front');
@@ -30,6 +30,7 @@ export async function start({ endpoint, token, session, answer }) {
       return void res.end(JSON.stringify(body));
     }
     if (url.pathname.startsWith('/console')) return page(url, res);
+    if (events && /^\/v2\/[^/]+\/events$/.test(url.pathname)) return stream(res);
     const upstream = request(endpoint + req.url, { method: req.method, headers: { ...req.headers, host: new URL(endpoint).host, 'x-auth-token': state.session ? token : '' } }, (got) => {
       res.writeHead(got.statusCode, got.headers);
       got.pipe(res);
@@ -42,8 +43,19 @@ export async function start({ endpoint, token, session, answer }) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     state,
+    /** cut ends all connections there are. */
+    cut: () => server.closeAllConnections(),
     stop: () => (server.closeAllConnections(), new Promise((done) => server.close(done))),
   };
+}
+
+// stream stands for the events of a service that has none: it says every second that something may
+// have changed.
+function stream(res) {
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+  res.write(': hello\n\n');
+  const timer = setInterval(() => res.write('event: queues\ndata: {}\n\nevent: groups\ndata: {}\n\n'), 1000);
+  res.on('close', () => clearInterval(timer));
 }
 
 function page(url, res) {

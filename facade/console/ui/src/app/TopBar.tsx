@@ -36,7 +36,7 @@ export function TopBar({ onPalette, onHelp }: Props) {
     {
       type: 'menu-dropdown',
       text: who.project.name || who.project.id,
-      ariaLabel: t('top.switch'),
+      ariaLabel: t('top.switch', { name: who.project.name || who.project.id }),
       items: [{ id: 'projects', text: t('top.project'), items: who.session.projects.map((p) => ({ id: p.id, text: p.name || p.id, description: p.id, ...mark(p.id === who.project.id) })) }],
       onItemClick: (e) => {
         who.choose(e.detail.id);

@@ -23,7 +23,7 @@ export const frame = {
   'nav.notifications': ['Notifications', 'Notifications'],
   'nav.breadcrumbs': ['Path to this page', 'Chemin vers cette page'],
   'top.project': ['Project', 'Projet'],
-  'top.switch': ['Switch project', 'Changer de projet'],
+  'top.switch': ['{name}: switch project', '{name} : changer de projet'],
   'top.search': ['Find or do something', 'Chercher ou agir'],
   'top.alarms': ['{n, plural, =0 {No alarm is firing} one {# alarm is firing} other {# alarms are firing}}', '{n, plural, =0 {Aucune alarme active} one {# alarme active} other {# alarmes actives}}'],
   'top.display': ['Display', 'Affichage'],

@@ -6,6 +6,7 @@ import { useMemo, useState } from 'react';
 import { useFormat } from '../app/words';
 import { useT } from '../i18n';
 import { hexRows } from '../lib/hex';
+import { blocks } from '../lib/blocks';
 import { pretty } from '../lib/rawjson';
 import { Tree } from './tree';
 import { Visible } from './text';
@@ -23,7 +24,7 @@ export function Text({ text, label }: { text: string; label: string }) {
   return (
     <SpaceBetween size="xs">
       <Toggle checked={wrap} onChange={(e) => setWrap(e.detail.checked)}>{t('viewer.wrap')}</Toggle>
-      <pre className={wrap ? 'body' : 'body straight'} tabIndex={0} role="region" aria-label={label}><Visible text={shown} /></pre>
+      <pre className={wrap ? 'body' : 'body straight'} tabIndex={0} role="region" aria-label={label}>{blocks(shown).map((b, i) => <span key={i} className="block"><Visible text={b} /></span>)}</pre>
       {shown.length < text.length && (
         <SpaceBetween direction="horizontal" size="s" alignItems="center">
           <span>{t('viewer.part', { size: f.bytes(first) })}</span>

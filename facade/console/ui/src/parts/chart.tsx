@@ -73,7 +73,7 @@ export function TimeChart({ title, times, lines, rules = [], write, loading, sec
         scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
           { ...axis, space: 70, size: 34, values: (_u, ticks) => ticks.map((s) => clock(s * 1000, seconds <= 900)) },
-          { ...axis, size: 62, space: 36, values: (_u, ticks) => ticks.map((v) => write(v)) },
+          { ...axis, size: (_u, labels) => 18 + 7 * Math.max(4, ...(labels ?? []).map((l) => l.length)), space: 36, values: (_u, ticks) => ticks.map((v) => write(v)) },
         ],
         series: [
           {},

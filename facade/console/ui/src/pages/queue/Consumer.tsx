@@ -91,7 +91,8 @@ export function Consumer({ queue, group: wanted }: TabProps & { group?: string |
                 <SegmentedControl label={t('consume.mode')} selectedId={mode} onChange={(e) => setMode(e.detail.selectedId as AckMode)} options={(['auto', 'hand', 'never'] as const).map((m) => ({ id: m, text: t(`consume.${m}`) }))} />
               </FormField>
               <SpaceBetween direction="horizontal" size="xs" alignItems="center">
-                {run.running ? <Button iconName="status-stopped" formAction="none" onClick={run.stop}>{t('consume.stop')}</Button> : <Button variant="primary" iconName="play" disabled={!ready}>{t('consume.start')}</Button>}
+                {/* Keys of their own: one element made of both would submit the form when it is stopped. */}
+                {run.running ? <Button key="stop" iconName="status-stopped" formAction="none" onClick={run.stop}>{t('consume.stop')}</Button> : <Button key="start" variant="primary" iconName="play" disabled={!ready}>{t('consume.start')}</Button>}
                 <Button formAction="none" disabled={run.rows.length === 0} onClick={run.clear}>{t('consume.clear')}</Button>
                 <Button formAction="none" iconName="download" disabled={run.rows.length === 0} ariaLabel={t('action.export')} onClick={() => download(`${queue.name}-consumed.ndjson`, 'application/x-ndjson', ndjson(run.rows.map((r) => ({ sequence: r.meta?.sequence ?? 0, sent: r.meta?.sent ?? '', labels: r.tags, body: r.body, ...(r.meta?.id ? { id: r.meta.id } : {}), ...(r.attributes ? { attributes: r.attributes } : {}) }))))} />
                 {run.running && (

@@ -191,7 +191,7 @@ function Browse({ queue }: TabProps) {
           ...(ofGroup ? [{ id: 'state', header: t('viewer.state'), cell: (m: Message) => (m.state ? <MessageState state={m.state} /> : '–'), width: 130 }] : []),
           ...(source === 'delayed' ? [{ id: 'due', header: t('viewer.due'), cell: (m: Message) => <Time at={m.due} />, width: 190 }] : []),
           { id: 'labels', header: t('viewer.labels'), cell: (m) => (m.labels.length > 0 ? <SpaceBetween direction="horizontal" size="xxs">{m.labels.map((l) => <Badge key={l}>{l}</Badge>)}</SpaceBetween> : '–'), width: 140 },
-          { id: 'body', header: t('peek.body'), cell: (m) => <span className="cell"><Visible text={oneLine(m.body, 120)} /></span>, minWidth: 220 },
+          { id: 'body', header: t('peek.body'), cell: (m) => <span className="cell"><Visible text={oneLine(m.body, 90)} /></span>, minWidth: 220 },
         ]}
         empty={
           ofGroup && !group ? <Empty title={t('peek.choosegroup')} />
