@@ -6,6 +6,7 @@ const accent = { light: '#c2410c', dark: '#fb923c' };
 const strong = { light: '#9a3412', dark: '#fdba74' };
 const onAccent = { light: '#ffffff', dark: '#1c1917' };
 const tint = { light: '#fff7ed', dark: '#2a1d14' };
+const ground = { light: '#ffffff', dark: '#1c1917' };
 const system = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
 
 export const css: string = generateThemeStylesheet({
@@ -32,6 +33,13 @@ export const css: string = generateThemeStylesheet({
       colorTextButtonNormalDefault: accent,
       colorTextButtonNormalHover: strong,
       colorTextButtonNormalActive: strong,
+      colorBackgroundButtonNormalDefault: ground,
+      colorBackgroundSegmentDefault: ground,
+      colorBackgroundSegmentHover: tint,
+      colorBackgroundSegmentWrapper: ground,
+      colorBackgroundInputDefault: ground,
+      colorBackgroundDropdownItemDefault: ground,
+      colorBackgroundDropdownItemHover: tint,
       colorBackgroundButtonNormalHover: tint,
       colorBackgroundButtonNormalActive: tint,
       colorTextButtonLinkDefault: accent,
@@ -55,8 +63,8 @@ export const css: string = generateThemeStylesheet({
       colorBackgroundProgressBarValueDefault: accent,
       colorBackgroundToggleButtonNormalPressed: tint,
       colorBackgroundLayoutMain: { light: '#faf9f7', dark: '#14110f' },
-      colorBackgroundContainerContent: { light: '#ffffff', dark: '#1c1917' },
-      colorBackgroundContainerHeader: { light: '#ffffff', dark: '#1c1917' },
+      colorBackgroundContainerContent: ground,
+      colorBackgroundContainerHeader: ground,
       colorBorderDividerDefault: { light: '#dcd7d0', dark: '#3b3632' },
       colorTextTopNavigationTitle: '#ffffff',
     } as never,

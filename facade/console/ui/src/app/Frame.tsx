@@ -46,6 +46,8 @@ function Layout() {
   useShortcuts({ palette: () => setPalette(true), help: () => setHelp(true) });
   useEffect(() => setOpen(wide), [wide]);
 
+  useEffect(straighten, []);
+
   // A new page begins at its heading, for readers of screens as well.
   const first = useRef(true);
   useEffect(() => {
@@ -107,4 +109,13 @@ function Layout() {
       <SessionEnd />
     </>
   );
+}
+
+// Cloudscape gives the navigation of narrow windows an aria-orientation, which a nav cannot have.
+function straighten() {
+  const mend = () => document.querySelectorAll('nav[aria-orientation]').forEach((nav) => nav.removeAttribute('aria-orientation'));
+  const watch = new MutationObserver(mend);
+  watch.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-orientation'] });
+  mend();
+  return () => watch.disconnect();
 }

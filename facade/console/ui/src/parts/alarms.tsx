@@ -51,7 +51,7 @@ export function AlarmTable({ queue }: { queue?: Queue }) {
   const names = new Map((queues.data?.queues ?? []).map((q) => [q.id, q.name]));
   const list = (alarms.data?.alarms ?? []).filter((a) => !queue || a.queue_id === null || a.queue_id === queue.id);
   const renew = () => client.invalidateQueries({ queryKey: ['alarms'] });
-  const value = (a: Alarm) => (/age|drain/.test(a.metric) ? f.duration(a.threshold) : a.metric.endsWith('bytes') ? f.bytes(a.threshold) : f.count(a.threshold));
+  const value = (a: Alarm) => (/_age$|^time_/.test(a.metric) ? f.duration(a.threshold) : a.metric.endsWith('bytes') ? f.bytes(a.threshold) : f.count(a.threshold));
 
   const act = async (a: Alarm, what: string) => {
     try {
