@@ -25,7 +25,7 @@ test('somebody signs in, sees figures move, and signs out', { timeout: 120_000 }
   await page.getByRole('link', { name: /^Sign in/ }).or(page.getByRole('button', { name: /^Sign in/ })).first().click();
   await page.locator('input[name=username], input[type=text]').first().fill('demo');
   await page.locator('input[type=password]').fill('demo');
-  await page.locator('button[type=submit], input[type=submit]').first().click();
+  await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: /^Queues/, level: 1 }).waitFor();
   await page.getByRole('button', { name: /Live\. Pause/ }).waitFor();
 
@@ -36,7 +36,7 @@ test('somebody signs in, sees figures move, and signs out', { timeout: 120_000 }
   const group = (await call(`/queues/${queue}/groups`, { groups: [{ name: 'readers' }] })).groups[0].id;
   await call(`/queues/${queue}/messages`, { messages: Array.from({ length: 7 }, () => ({ body: 1 })) });
   const sent = Date.now();
-  await until('seven messages and seven waiting', async () => ((await row.innerText()).match(/\b7\b/g) ?? []).length >= 2 || row.innerText());
+  await until('seven messages and seven waiting', async () => ((await row.innerText()).match(/\b7\b/g) ?? []).length >= 2 || row.innerText(), 8000);
   console.log(`  shown after ${Date.now() - sent} ms`);
   const taken = await call(`/queues/${queue}/groups/${group}/messages?max_msgs=2`);
   await call(`/queues/${queue}/groups/${group}/ack`, { message: taken.map(({ handler }) => ({ handler })) });

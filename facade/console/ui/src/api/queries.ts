@@ -1,5 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 import { latest, over, type Range } from './figures';
+import { overlay } from '../live/patch';
 import { json } from './http';
 import type { AccessKey, Alarm, AlarmHistory, AuditList, AuditReport, GroupList, Job, Project, Queue, QueueList, QuotaList, Tag } from './types';
 
@@ -26,7 +27,10 @@ export const listGroups = (project: string, queue: string) =>
   });
 
 export const showLatest = (project: string, queue?: string) =>
-  queryOptions({ queryKey: ['latest', project, queue ?? ''], queryFn: ({ signal }) => latest(project, queue, { signal }) });
+  queryOptions({
+    queryKey: ['latest', project, queue ?? ''],
+    queryFn: async ({ signal, client }) => overlay(client, project, await latest(project, queue, { signal }), queue),
+  });
 
 export const showRange = (project: string, range: Range) =>
   queryOptions({ queryKey: ['range', project, range], queryFn: ({ signal }) => over(project, range, { signal }), placeholderData: (before) => before });

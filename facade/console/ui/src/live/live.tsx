@@ -2,7 +2,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { onlineManager } from '@tanstack/react-query';
 import { useProject } from '../app/session';
-import { patch } from './patch';
+import { forget, patch } from './patch';
 import { listen, Refused } from './stream';
 
 export type Mode = 'live' | 'polling' | 'paused' | 'reconnecting' | 'stale';
@@ -29,7 +29,7 @@ const Context = createContext<Value | null>(null);
 // What an event says has changed: the first member of the keys of queries.
 const concerns: Record<string, string[]> = {
   snapshot: ['queues', 'queue', 'groups', 'latest', 'alarms', 'jobs'],
-  queues: ['queues', 'queue', 'latest'],
+  queues: ['queues', 'queue'],
   groups: ['groups', 'latest'],
   alarms: ['alarms'],
   jobs: ['jobs'],
@@ -57,7 +57,10 @@ export function LiveProvider({ children }: { children: ReactNode }) {
   useEffect(() => {
     if (paused) return undefined;
     const stop = new AbortController();
-    const lost = () => setLink((l) => (l.mode === 'reconnecting' || l.mode === 'stale' ? l : { mode: 'reconnecting', since: Date.now() }));
+    const lost = () => {
+      forget(client, project);
+      setLink((l) => (l.mode === 'reconnecting' || l.mode === 'stale' ? l : { mode: 'reconnecting', since: Date.now() }));
+    };
     const note = (names: string[]) => names.forEach((n) => changed.current.add(n));
     const ticking = setInterval(flush, coalesce);
     let polling: ReturnType<typeof setInterval> | undefined;
@@ -111,6 +114,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
     void run();
     return () => {
       stop.abort();
+      forget(client, project);
       clearInterval(ticking);
       clearInterval(polling);
     };

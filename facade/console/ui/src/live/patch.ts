@@ -1,7 +1,7 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { combine, type Figures, type Latest } from '../api/figures';
 
-interface GroupFigures {
+export interface GroupFigures {
   id: string;
   queue_id: string;
   available_messages: number;
@@ -11,6 +11,8 @@ interface GroupFigures {
 }
 
 interface Update {
+  /** Whether there is nothing but what has changed. */
+  full?: boolean;
   changed: GroupFigures[];
   removed: string[];
 }
@@ -62,13 +64,33 @@ export function merge(latest: Latest, u: Update, now: number, only?: string): La
   return { at: now, queues };
 }
 
-/** patch puts an event about groups into the answers that are kept. It says whether it could. */
+type Told = Map<string, GroupFigures>;
+
+const told = (project: string) => ['figures', project];
+
+/** overlay puts what events have told into figures that are sampled and so some seconds old. */
+export function overlay(client: QueryClient, project: string, latest: Latest, queue?: string): Latest {
+  const known = client.getQueryData<Told>(told(project));
+  return known ? merge(latest, { changed: [...known.values()], removed: [] }, Date.now(), queue) : latest;
+}
+
+/** patch takes an event about groups to heart. It says whether it could. */
 export function patch(client: QueryClient, project: string, data: string): boolean {
   const u = read(data);
   if (!u) return false;
+  const known: Told = new Map(u.full ? [] : client.getQueryData<Told>(told(project)));
+  for (const g of u.changed) known.set(g.id, g);
+  for (const id of u.removed) known.delete(id);
+  client.setQueryDefaults(told(project), { gcTime: Infinity });
+  client.setQueryData(told(project), known);
   for (const [key, latest] of client.getQueriesData<Latest>({ queryKey: ['latest', project] })) {
     if (key.length !== 3 || !latest) continue;
     client.setQueryData(key, merge(latest, u, Date.now(), (key[2] as string) || undefined));
   }
   return true;
+}
+
+/** forget drops what was told when nobody tells any more. */
+export function forget(client: QueryClient, project: string): void {
+  client.removeQueries({ queryKey: told(project) });
 }
