@@ -15,7 +15,7 @@ const pages = {
   projects: '/admin/projects', events: '/admin/events', missing: '/nothing',
 };
 mkdirSync(folder, { recursive: true });
-const front = await start({ endpoint: process.env.DMS_ENDPOINT, token: process.env.DMS_TOKEN, session: session() });
+const front = await start({ endpoint: process.env.DMS_ENDPOINT, token: process.env.DMS_TOKEN, session: session(), events: true });
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags });
 for (const { theme, locale, width, height } of [{ theme: process.env.THEME ?? 'light', locale: process.env.LOCALE ?? 'en', width: Number(process.env.WIDTH ?? 1360), height: Number(process.env.HEIGHT ?? 900) }]) {
   const context = await browser.newContext({ viewport: { width, height }, locale });
