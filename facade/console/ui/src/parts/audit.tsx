@@ -20,7 +20,7 @@ import { Empty, Failure } from './states';
 import { Time, Visible } from './text';
 
 const who = (a: AuditRecord['actor']) => a?.subject ?? a?.key_id ?? a?.client ?? '–';
-const target = (r: AuditRecord) => Object.entries(r.object ?? {}).filter(([k]) => k !== 'project').map(([k, v]) => `${k} ${Array.isArray(v) ? v.join(', ') : v}`).join(' · ') || (r.object?.project ?? '–');
+const target = (r: AuditRecord) => Object.entries(r.object ?? {}).filter(([k]) => k !== 'project').map(([k, v]) => `${k} ${Array.isArray(v) ? v.join(', ') : v}`).join(' · ') || [...new Set((r.counts ?? []).flatMap((c) => (c.queue ? [`queue ${c.queue}`] : [])))].join(' · ') || (r.object?.project ?? '–');
 
 export function AuditTable({ service }: { service: boolean }) {
   const t = useT();
