@@ -38,7 +38,7 @@ run: build ## Run the whole service on this machine, with its data in ./.dms
 	@exec bin/dms dev
 
 .PHONY: test
-test: packages check ## Check and test everything, with the race detector
+test: packages check console-test ## Check and test everything, with the race detector
 	@for m in $(MODULES); do \
 		(cd $$m && echo "go test -race in $$m" && go test -race -shuffle=on -p $(P) -timeout 15m ./...); \
 	done
@@ -112,5 +112,6 @@ console-test: console ## Test the console without a browser, and that two builds
 	cd $(CONSOLE) && npm run --silent test && node e2e/reproducible.mjs
 
 .PHONY: e2e-console
-e2e-console: packages build console ## Drive the console with Chromium against the real binary
+e2e-console: build console ## Drive the console with Chromium against the real binary
+	@.ci/packages browser
 	cd $(CONSOLE) && node e2e/size.mjs && node e2e/run.mjs
