@@ -68,13 +68,7 @@ func (s *service) follow(query string, headers ...string) (*events, answer) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.Header.Set("X-Auth-Token", "viewer")
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-		if headers[i+1] == "" {
-			req.Header.Del(headers[i])
-		}
-	}
+	setHeaders(req, "viewer", headers)
 	res, err := s.plain.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
