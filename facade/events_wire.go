@@ -111,6 +111,7 @@ func (a *API) lookOnce(ctx context.Context, project tenancy.ProjectID, stored bo
 	queues, figuresErr := a.o.Figures.Figures(ctx, project)
 	if l.took(figuresErr, topicQueues, topicGroups) {
 		l.queues(queues)
+		l.seen.Partial = map[string]bool{topicQueues: l.unknown, topicGroups: len(l.unsure) > 0}
 	}
 	errs := []error{figuresErr}
 	if stored {
@@ -139,8 +140,9 @@ func (a *API) lookOnce(ctx context.Context, project tenancy.ProjectID, stored bo
 
 // looking gathers what one look finds.
 type looking struct {
-	seen   live.Seen
-	unsure map[dms.QueueID]bool // whose groups are not all known
+	seen    live.Seen
+	unsure  map[dms.QueueID]bool // whose groups are not all known
+	unknown bool                 // of some queues nothing is known
 }
 
 // took notes whether the topics could be looked at.
@@ -169,6 +171,7 @@ func (l *looking) queues(queues []dms.QueueFigures) {
 			l.unsure[id] = true
 		}
 		if q.Unknown {
+			l.unknown = true
 			continue
 		}
 		l.add(topicQueues, string(id), string(id), queueEvent{id, q.Name, q.Mode, q.Messages, q.Bytes, q.Last})

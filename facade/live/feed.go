@@ -11,6 +11,10 @@ import (
 	"sync"
 )
 
+// mostWaits is how many looks a feed waits for a first one that sees all of a topic, before
+// it takes a part for the whole.
+const mostWaits = 5
+
 // mostGone bounds how many items that are gone a topic remembers. Who was away for longer
 // than that is told everything.
 const mostGone = 1000
@@ -29,6 +33,8 @@ type Seen struct {
 	// Unsure reports of an item that was there, and was not seen now, that it may be there
 	// all the same. Nil means never.
 	Unsure func(topic string, i Item) bool
+	// Partial are the topics with something that is there and was not seen now.
+	Partial map[string]bool
 }
 
 // Update is what has changed of a topic.
@@ -46,7 +52,8 @@ type feed struct {
 	mu      sync.Mutex
 	count   uint64
 	topics  map[string]*topic
-	changed chan struct{} // closed at the next change
+	waits   map[string]int // looks that saw a part of a topic nothing is known of
+	changed chan struct{}  // closed at the next change
 }
 
 type topic struct {
@@ -62,7 +69,7 @@ type entry struct {
 }
 
 func newFeed() *feed {
-	return &feed{run: rand.Text()[:10], topics: make(map[string]*topic), changed: make(chan struct{})}
+	return &feed{run: rand.Text()[:10], topics: make(map[string]*topic), waits: make(map[string]int), changed: make(chan struct{})}
 }
 
 // see takes what is there now.
@@ -73,6 +80,10 @@ func (f *feed) see(s Seen) {
 	changed := false
 	for name, items := range s.Topics {
 		t := f.topics[name]
+		if t == nil && s.Partial[name] && f.waits[name] < mostWaits {
+			f.waits[name]++
+			continue
+		}
 		if t == nil {
 			// The first look is a change even if there is nothing: now that is known.
 			t = &topic{items: make(map[string]*entry), floor: next}

@@ -92,6 +92,35 @@ func TestWhatCannotBeSeenStays(t *testing.T) {
 	}
 }
 
+func TestAPartIsNotTakenForTheWhole(t *testing.T) {
+	f := newFeed()
+	s := seen("q", "a1")
+	s.Partial = map[string]bool{"q": true}
+	f.see(s)
+	if _, updates, _ := f.since(0); len(updates) != 0 {
+		t.Errorf("told %v after a look at a part", told(updates))
+	}
+	f.see(seen("q", "a1", "b1"))
+	at, updates, _ := f.since(0)
+	if d := cmp.Diff([]string{"q full +a1 +b1"}, told(updates)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	s = seen("q", "a2", "b1")
+	s.Partial = map[string]bool{"q": true}
+	f.see(s)
+	_, updates, _ = f.since(at)
+	if d := cmp.Diff([]string{"q +a2"}, told(updates)); d != "" {
+		t.Errorf("what is known already waits for nothing (-want +got):\n%s", d)
+	}
+	f = newFeed()
+	for range mostWaits + 1 {
+		f.see(s)
+	}
+	if _, updates, _ := f.since(0); len(updates) != 1 {
+		t.Errorf("told %v after %d looks at a part", told(updates), mostWaits+1)
+	}
+}
+
 func TestWhatIsGoneIsNotRememberedForEver(t *testing.T) {
 	f := newFeed()
 	f.see(seen("q", "a1"))
