@@ -146,7 +146,7 @@ func (b *browser) cookie(name string) string {
 		b.t.Fatal(err)
 	}
 	for _, k := range b.jar.Cookies(u) {
-		if k.Name == name {
+		if k.Name == name+b.s.suffix {
 			return k.Value
 		}
 	}
@@ -159,7 +159,7 @@ func (b *browser) setCookie(name, value string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	b.jar.SetCookies(u, []*http.Cookie{{Name: name + b.s.suffix, Value: value, Path: "/"}})
 }
 
 // refused fails the test unless the callback is refused without a session.

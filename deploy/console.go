@@ -1,9 +1,13 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -79,7 +83,7 @@ func (n *Node) openSessions(ctx context.Context, conn *nats.Conn) (*session.Stor
 }
 
 // newConsole makes the console. It asks no provider anything.
-func (n *Node) newConsole(projects *tenants, creds *credentials) (*console.Console, error) {
+func (n *Node) newConsole(projects *tenants, creds *credentials, audited console.Trail) (*console.Console, error) {
 	sealing, err := n.keys.Sealing("console sign-in")
 	if err != nil {
 		return nil, err
@@ -89,8 +93,8 @@ func (n *Node) newConsole(projects *tenants, creds *credentials) (*console.Conso
 		base = n.URL() // where the development identity provider sends browsers back to
 	}
 	o := console.Options{
-		Sessions: projects.sessions, Tokens: creds, Sealing: sealing, BaseURL: base,
-		Secure: n.config.secureBrowsers(), ProjectName: projects.name, Log: n.log,
+		Sessions: projects.sessions, Tokens: creds, Trail: audited, Sealing: sealing, BaseURL: base,
+		Secure: n.config.secureBrowsers(), Instance: n.instance(base), ProjectName: projects.name, Log: n.log,
 	}
 	for _, p := range n.providers {
 		if p.Console == nil {
@@ -103,6 +107,20 @@ func (n *Node) newConsole(projects *tenants, creds *credentials) (*console.Conso
 		o.Providers = append(o.Providers, one)
 	}
 	return console.New(o)
+}
+
+// instance tells the cookies of this cluster from those of others. Browsers send the cookies
+// of a host to all its ports; a service at the usual one is taken to be there alone.
+func (n *Node) instance(base string) string {
+	address := n.config.API.Listen
+	if u, err := url.Parse(base); err == nil && u.Host != "" {
+		address = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"https": "443"}[u.Scheme]))
+	}
+	if _, port, err := net.SplitHostPort(address); err == nil && port == "443" && n.config.secureBrowsers() {
+		return ""
+	}
+	id := n.keys.ClusterID()
+	return hex.EncodeToString(id[:4])
 }
 
 func (p IdentityProvider) console() (one console.Provider, err error) {

@@ -29,6 +29,7 @@ const shopProject tenancy.ProjectID = "8f14e45fceea167a5a36dedd4bea2543"
 type signInCluster struct {
 	*deploytest.Cluster
 	issuer string
+	suffix string // of the names of its cookies
 }
 
 func startSignIn(t *testing.T) *signInCluster {
@@ -79,10 +80,30 @@ func TestPeopleSignInToTheConsole(t *testing.T) {
 	t.Run("other sites", func(t *testing.T) { refusesOtherSites(t, s) })
 	t.Run("end", func(t *testing.T) { endsSessions(t, s) })
 	t.Run("browsers", func(t *testing.T) { tellsBrowsersFromClients(t, s) })
+	t.Run("trail", func(t *testing.T) { recordsWhoComesAndGoes(t, s) })
+}
+
+// recordsWhoComesAndGoes comes last: the others have signed in and out.
+func recordsWhoComesAndGoes(t *testing.T, s *signInCluster) {
+	b := newBrowser(t, s)
+	b.signIn(1, 0)
+	trail := s.URL(t, 1) + "/v2/" + string(shopProject) + "/audit?action="
+	for _, action := range []string{"signIn", "signOut"} {
+		p := b.at(http.StatusOK, trail+action)
+		if !strings.Contains(p.body, `"action":"`+action+`"`) || !strings.Contains(p.body, `"subject":"alice"`) ||
+			!strings.Contains(p.body, `"source":"127.0.0.1"`) || !regexp.MustCompile(`"request_id":"[^"]+"`).MatchString(p.body) {
+			t.Errorf("the trail says of %s: %s", action, p.body)
+		}
+	}
 }
 
 func signsInThroughTwoNodes(t *testing.T, s *signInCluster) {
 	b := newBrowser(t, s)
+	named := regexp.MustCompile(`^dms-sign-in(-[0-9a-f]{8})=`).FindStringSubmatch(b.at(http.StatusFound, s.URL(t, 0)+"/console/login").header.Get("Set-Cookie"))
+	if named == nil {
+		t.Fatal("a cookie of this cluster could be that of another on this host")
+	}
+	s.suffix = named[1]
 	none := b.at(http.StatusUnauthorized, s.URL(t, 0)+"/console/session")
 	if !strings.Contains(none.body, `"providers":[{"id":"people","name":"People"}]`) || !strings.Contains(none.body, `"code":"signed_out"`) {
 		t.Errorf("nobody has signed in: %s", none.body)
@@ -92,7 +113,7 @@ func signsInThroughTwoNodes(t *testing.T, s *signInCluster) {
 		t.Errorf("sent to %s", p.location)
 	}
 	set := strings.Join(p.header.Values("Set-Cookie"), "\n")
-	if !regexp.MustCompile(`(?m)^dms-session=[A-Z2-7]{52}; Path=/; Max-Age=\d+; HttpOnly; SameSite=Strict$`).MatchString(set) || !strings.Contains(set, "dms-sign-in=; Path=/; Max-Age=0") {
+	if !regexp.MustCompile(`(?m)^dms-session`+s.suffix+`=[A-Z2-7]{52}; Path=/; Max-Age=\d+; HttpOnly; SameSite=Strict$`).MatchString(set) || !strings.Contains(set, "dms-sign-in"+s.suffix+"=; Path=/; Max-Age=0") {
 		t.Errorf("cookies:\n%s", set)
 	}
 	var got struct {

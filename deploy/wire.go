@@ -84,7 +84,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := n.newConsole(projects, creds)
+	pages, err := n.newConsole(projects, creds, audited)
 	if err != nil {
 		return nil, err
 	}

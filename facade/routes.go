@@ -9,6 +9,7 @@ import (
 
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/audit"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -185,7 +186,8 @@ func (a *API) page(h http.Handler) http.Handler {
 				return
 			}
 		}
-		h.ServeHTTP(w, r)
+		origin := audit.Origin{Source: addressText(ev), Network: sourceText(ev), RequestID: ev.requestID}
+		h.ServeHTTP(w, r.WithContext(audit.WithOrigin(r.Context(), origin)))
 	})
 }
 

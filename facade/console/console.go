@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -57,6 +58,8 @@ type Options struct {
 	Providers []Provider
 	Sessions  Sessions
 	Tokens    Tokens
+	// Trail, if set, is told who signs in and out.
+	Trail Trail
 	// Sealing seals what a browser carries to the provider and back: the same keys on all
 	// nodes.
 	Sealing []seal.Key
@@ -66,6 +69,9 @@ type Options struct {
 	// Secure says that browsers reach the service by TLS only. Without it cookies are
 	// plain ones, which is for a service that only its own machine reaches.
 	Secure bool
+	// Instance tells the cookies of this service from those of others on the same host, and
+	// is the same on all its nodes. It may be empty where there is no other.
+	Instance string
 	// ProjectName, if set, is what a project is called here, or "".
 	ProjectName func(tenancy.ProjectID) string
 	// Files is the built application; nil means the one in the program.
@@ -73,6 +79,8 @@ type Options struct {
 	Log   *slog.Logger
 	Now   func() time.Time // nil means time.Now
 }
+
+var instanceName = regexp.MustCompile(`^[a-z0-9]{0,32}$`)
 
 // Console serves browsers. It is safe for concurrent use and needs no end.
 type Console struct {
@@ -90,6 +98,9 @@ func New(o Options) (*Console, error) {
 	}
 	if u, err := url.Parse(o.BaseURL); err != nil || o.BaseURL != "" && (u.Host == "" || u.Path != "") {
 		return nil, fmt.Errorf("console: %q is not a scheme and a host", o.BaseURL)
+	}
+	if !instanceName.MatchString(o.Instance) {
+		return nil, fmt.Errorf("console: %q cannot be part of a cookie's name", o.Instance)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

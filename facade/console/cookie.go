@@ -13,7 +13,12 @@ const (
 	signInCookie  = "dms-sign-in"
 )
 
+// cookieName is what a cookie of ours is called in browsers. These do not tell the ports of
+// a host apart, so that services beside each other need names of their own.
 func (c *Console) cookieName(name string) string {
+	if c.o.Instance != "" {
+		name += "-" + c.o.Instance
+	}
 	if c.o.Secure {
 		return hostOnly + name
 	}

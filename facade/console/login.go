@@ -202,7 +202,7 @@ func (c *Console) begin(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return err
 	}
 	if len(id.Grants) == 0 {
-		return errNoProject
+		return noProject{id}
 	}
 	secret, err := c.o.Sessions.Start(ctx, one)
 	if err != nil {
@@ -218,13 +218,24 @@ func (c *Console) begin(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	c.setCookie(w, sessionCookie, secret, c.o.Sessions.End(tenancy.Session{Started: c.o.Now()}).Sub(c.o.Now()), http.SameSiteStrictMode)
 	c.o.Log.LogAttrs(ctx, slog.LevelInfo, "signed in", slog.String("issuer", id.Issuer), slog.String("subject", id.Subject),
 		slog.String("request_id", w.Header().Get("X-Request-Id")))
+	c.record(ctx, signIn, id)
 	return nil
 }
 
-var errNoProject = errors.New("the caller has no project")
+// noProject says that somebody who is known may see nothing here.
+type noProject struct{ who tenancy.Identity }
+
+func (noProject) Error() string { return "the caller has no project" }
 
 // refuse answers to a browser that comes back with something that is no good.
 func (c *Console) refuse(w http.ResponseWriter, r *http.Request, status int, back, why, sentence string) {
+	if status < http.StatusInternalServerError {
+		c.refusal(r.Context(), "refused", tenancy.Identity{})
+	}
+	c.turnAway(w, r, status, back, why, sentence)
+}
+
+func (c *Console) turnAway(w http.ResponseWriter, r *http.Request, status int, back, why, sentence string) {
 	c.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "sign-in refused", slog.String("cause", why), slog.String("request_id", w.Header().Get("X-Request-Id")))
 	c.show(w, status, message{Title: "You are not signed in", Text: sentence, Again: again(back)})
 }
@@ -232,9 +243,11 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, status int, bac
 // failed answers to an error on the way in.
 func (c *Console) failed(w http.ResponseWriter, r *http.Request, err error, back string) {
 	why := fmt.Sprint(err)
+	none, nothing := errors.AsType[noProject](err)
 	switch {
-	case errors.Is(err, errNoProject):
-		c.refuse(w, r, http.StatusForbidden, back, why, "You have an account, but none of this service's projects is open to it. Ask whoever runs the service.")
+	case nothing:
+		c.refusal(r.Context(), "no_project", none.who)
+		c.turnAway(w, r, http.StatusForbidden, back, why, "You have an account, but none of this service's projects is open to it. Ask whoever runs the service.")
 	case errors.Is(err, errRefused), errors.Is(err, tenancy.ErrUnauthenticated), errors.Is(err, tenancy.ErrExpired):
 		c.refuse(w, r, http.StatusForbidden, back, why, "The identity provider's answer is not one that this service accepts.")
 	default:

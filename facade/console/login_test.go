@@ -122,3 +122,17 @@ func TestCookiesAreBoundToTheHostWhereTheyCanBe(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesOnOneHostHaveCookiesOfTheirOwn(t *testing.T) {
+	for instance, want := range map[string]string{"": "__Host-dms-session", "0a1b2c3d": "__Host-dms-session-0a1b2c3d"} {
+		c := newConsole(t, func(o *Options) { o.Secure, o.Instance = true, instance })
+		if got := ask(c, "DELETE", sessionPath).Cookies()[0].Name; got != want {
+			t.Errorf("%q: %s, want %s", instance, got, want)
+		}
+	}
+	o := options()
+	o.Instance = "a;b"
+	if _, err := New(o); err == nil {
+		t.Error("what cannot be a cookie's name is taken")
+	}
+}

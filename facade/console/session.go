@@ -126,8 +126,10 @@ func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
 	}{}
 	if secret := c.cookie(r, sessionCookie); secret != "" {
 		one, err := c.o.Sessions.Find(ctx, secret)
+		var who tenancy.Identity
 		if err == nil {
 			ended.LogoutURL = c.logoutURL(ctx, r, one)
+			who, _, _ = c.verify(ctx, one) // nobody, if that cannot be told any more
 		}
 		if err == nil || errors.Is(err, tenancy.ErrUnavailable) {
 			err = c.o.Sessions.Stop(ctx, secret)
@@ -138,6 +140,7 @@ func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
 			c.problem(w, http.StatusServiceUnavailable, "unavailable", "the session could not be ended: try again", nil)
 			return
 		}
+		c.record(ctx, signOut, who)
 	}
 	c.setCookie(w, sessionCookie, "", 0, http.SameSiteStrictMode)
 	answer(w, http.StatusOK, "application/json", ended)
