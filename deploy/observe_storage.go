@@ -238,7 +238,7 @@ func (n *Node) exportNode(api *facade.API, tokens func() (recalled, verified int
 		if time.Since(at) > nodeStateFor {
 			last, at = n.state(), time.Now()
 		}
-		last.Ready = n.handler.Load() != nil && !n.draining.Load()
+		last.Ready = n.notReady() == ""
 		last.TokensRecalled, last.TokensVerified = tokens()
 		last.Load = nil
 		for _, l := range api.Load() {
