@@ -75,6 +75,12 @@ type Peer struct {
 // DiskOptions bound what the node stores.
 type DiskOptions struct {
 	Limit Bytes `yaml:"limit"` // of messages; 0 means 65 % of the disk that holds the data folder
+	// KeepFree is how much of the disk stays free: with less, sends are refused with 503 and
+	// everything else goes on. 0 means 8 % of the disk, 64 MiB to 4 GiB.
+	KeepFree Bytes `yaml:"keep_free"`
+	// Reserve is a file that is given up when other programs take what was kept free. 0
+	// means 5 % of the disk, at most 1 GiB.
+	Reserve Bytes `yaml:"reserve"`
 }
 
 // TenantOptions say which projects exist and what they may use.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"dms/deploy/disk"
 	"dms/deploy/engine"
 	"dms/deploy/keys"
 	"dms/facade"
@@ -41,6 +42,7 @@ var (
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ facade.Alarms     = (*watch.Rules)(nil)
 	_ facade.Metrics    = (*history.History)(nil)
+	_ facade.Cluster    = (*peers)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -51,6 +53,8 @@ type Node struct {
 	log     *slog.Logger
 	keys    *keys.Set
 	storage storage
+	disk    *disk.Watch
+	peers   *peers
 	monitor *monitor.Telemetry
 
 	accessKeys []accesskey.Key
@@ -140,6 +144,14 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 		return n, err
 	}
 	n.stops.add("monitor", n.monitor.Stop)
+	// The reserve is taken before anything is stored.
+	n.disk, err = disk.Open(disk.Options{
+		Dir: c.DataFolder, KeepFree: int64(c.Disk.KeepFree), Reserve: int64(c.Disk.Reserve), Log: n.log,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.stops.add("disk", func(context.Context) error { n.disk.Close(); return nil })
 	n.storage, err = v.storage(c, set, log)
 	if err != nil {
 		return n, err

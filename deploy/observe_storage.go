@@ -92,6 +92,7 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 		if info.Meta != nil {
 			state.MetaLeader = state.MetaLeader || info.Meta.Leader == m.Name()
 			state.MetaQuorum = state.MetaQuorum || info.Meta.Leader != ""
+			state.MetaSees = info.Meta.Leader
 		}
 	}
 	var all []mapping.LogFigures

@@ -23,10 +23,20 @@ type storage interface {
 	Stop(context.Context) error
 	// Members returns those that run.
 	Members() []*engine.Member
+	// Places are the members that belong to this process, running or not.
+	Places() []place
 	// Serving returns why nothing can be stored at present, or nil. It is cheap.
 	Serving() error
 	// Failed yields an error when a member has failed for good.
 	Failed() <-chan error
+}
+
+// place is where a member runs or should.
+type place struct {
+	name     string
+	member   *engine.Member // nil while it is down
+	down     error          // why
+	restarts int
 }
 
 // oneMember is the storage of a node in a cluster of three.
@@ -57,6 +67,10 @@ func (s oneMember) Members() []*engine.Member {
 		return []*engine.Member{m}
 	}
 	return nil
+}
+
+func (s oneMember) Places() []place {
+	return []place{{name: s.Name(), member: s.Member(), down: s.Down(), restarts: s.Restarts()}}
 }
 
 func (s oneMember) MaxStore() (int64, error) { return maxStore(s.Member()) }
@@ -95,6 +109,14 @@ func (s threeMembers) Conn(o ...nats.Option) (*nats.Conn, error) { return s.Trio
 
 func (s threeMembers) SystemConn(o ...nats.Option) (*nats.Conn, error) {
 	return s.Trio.SystemConn(0, o...)
+}
+
+func (s threeMembers) Places() []place {
+	all := make([]place, s.Size())
+	for i := range all {
+		all[i] = place{name: engine.TrioName(i), member: s.Member(i), down: engine.ErrStopped}
+	}
+	return all
 }
 
 func (s threeMembers) MaxStore() (int64, error) { return maxStore(s.Member(0)) }

@@ -82,12 +82,16 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.startPeers(projects.control); err != nil {
+		return nil, err
+	}
 	api, err := facade.New(facade.Options{
 		Queues: broker, Groups: broker, Messages: messages, Tags: broker, Workbench: broker,
 		Alarms: watching.Rules(), Metrics: watching.history,
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
 		Audit: audited, Trail: audited, Tenants: projects.registry, ProjectLimits: projects.defaults,
+		Cluster: n.peers, Room: n.peers.room,
 		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
 		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),

@@ -15,8 +15,9 @@ type Node struct {
 	LedConsumers int
 	// Replicas are those, on other nodes, of what this node leads.
 	Current, Behind, Offline int
-	MetaLeader               bool // decides where streams are placed
-	MetaQuorum               bool // that decision can be made
+	MetaLeader               bool   // decides where streams are placed
+	MetaQuorum               bool   // that decision can be made
+	MetaSees                 string // who decides, as this node sees it
 	StoreUsed, StoreLimit    int64
 	DiskFree                 int64 // bytes under the data folder; negative is not known
 	Load                     []Load

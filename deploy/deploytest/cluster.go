@@ -108,7 +108,7 @@ func (c *Cluster) configure(keysFolder string, options []func(*deploy.Config)) e
 		o.KeysFolder = keysFolder
 		o.API.Listen, o.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 		o.Cluster = deploy.ClusterOptions{Listen: p.Address, Peers: peers}
-		o.Disk.Limit = diskLimit
+		o.Disk.Limit, o.Disk.KeepFree, o.Disk.Reserve = diskLimit, 64<<20, 1<<20
 		o.Tenants.AutoProvision = true
 		o.AccessKeys = configured
 		for _, change := range options {

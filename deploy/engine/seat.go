@@ -164,6 +164,9 @@ func (o Options) fit() error {
 	return nil
 }
 
+// Name returns the name of whichever member sits here.
+func (s *Seat) Name() string { return s.opts.Name }
+
 // Member returns the member, or nil while it is down.
 func (s *Seat) Member() *Member {
 	s.mu.Lock()
