@@ -13,6 +13,7 @@ import (
 	"dms/deploy/disk"
 	"dms/deploy/engine"
 	"dms/deploy/keys"
+	"dms/deploy/scrub"
 	"dms/facade"
 	"dms/facade/limit"
 	"dms/mapping"
@@ -55,6 +56,7 @@ type Node struct {
 	storage storage
 	disk    *disk.Watch
 	peers   *peers
+	scrub   atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
 	monitor *monitor.Telemetry
 
 	accessKeys []accesskey.Key

@@ -240,6 +240,7 @@ func (n *Node) exportNode(api *facade.API, tokens func() (recalled, verified int
 			last, at = n.state(), time.Now()
 		}
 		last.Ready = n.notReady() == ""
+		last.Scrubbed = n.scrubbed()
 		last.TokensRecalled, last.TokensVerified = tokens()
 		last.Load = nil
 		for _, l := range api.Load() {

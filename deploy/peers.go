@@ -91,6 +91,7 @@ func (n *Node) describe() cluster.Node {
 		Disk: cluster.Disk{Total: d.Total, Free: d.Free, KeepFree: d.KeepFree, Reserve: d.Reserve, Full: d.Full},
 	}
 	out.Ready = out.Why == ""
+	out.Findings = n.findings()
 	for _, p := range n.storage.Places() {
 		m := cluster.Member{Name: p.name, Restarts: p.restarts}
 		if err := p.describe(&m); err != nil {

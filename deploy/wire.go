@@ -82,7 +82,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.startPeers(projects.control); err != nil {
+	if err := errors.Join(n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{

@@ -37,7 +37,7 @@ type Disk struct {
 type Finding struct {
 	At      time.Time `json:"at"`
 	Member  string    `json:"member"`
-	Account string    `json:"project,omitempty"` // "" is the service's own
+	Project string    `json:"project,omitempty"` // "" is the service's own
 	Stream  string    `json:"stream"`
 	What    string    `json:"what"`  // in words
 	State   string    `json:"state"` // found, repairing, repaired or failed
