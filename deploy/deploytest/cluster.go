@@ -225,6 +225,13 @@ func (c *Cluster) Member(t testing.TB, i int) *engine.Member {
 	return c.Node(t, i).Members()[0]
 }
 
+// DataFolder is where node i keeps its data, whether it runs or not.
+func (c *Cluster) DataFolder(i int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.configs[i].DataFolder
+}
+
 // AccessKey returns the access key of one of the two projects, i from 0.
 func (c *Cluster) AccessKey(i int) accesskey.Key { return c.access[i] }
 
