@@ -24,6 +24,8 @@ import (
 	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
+
+	"github.com/nats-io/nats.go"
 )
 
 // What the API needs is what these parts offer.
@@ -55,6 +57,7 @@ type Node struct {
 	keys    *keys.Set
 	storage storage
 	disk    *disk.Watch
+	system  *nats.Conn
 	peers   *peers
 	scrub   atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
 	monitor *monitor.Telemetry

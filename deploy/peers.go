@@ -13,6 +13,8 @@ import (
 	"dms/mapping/control"
 	"dms/monitor"
 	"dms/monitor/cluster"
+
+	"github.com/nats-io/nats.go"
 )
 
 const (
@@ -28,8 +30,9 @@ const (
 // peers hears what the nodes say of themselves.
 type peers struct {
 	store  *control.Store
-	names  []string // of the members there should be
-	nodes  int      // that answer for them
+	system *nats.Conn // to the account in which members are administered
+	names  []string   // of the members there should be
+	nodes  int        // that answer for them
 	own    func() cluster.Node
 	disk   *disk.Watch
 	quorum int
@@ -48,7 +51,7 @@ type heard struct {
 // startPeers lets this node answer for itself, and hear the others until it stops.
 func (n *Node) startPeers(store *control.Store) error {
 	p := &peers{
-		store: store, nodes: n.apiNodes, own: n.describe, disk: n.disk, quorum: replicas/2 + 1, log: n.log,
+		store: store, system: n.system, nodes: n.apiNodes, own: n.describe, disk: n.disk, quorum: replicas/2 + 1, log: n.log,
 		names: n.memberNames(), heard: make(map[string]heard),
 	}
 	n.peers = p
@@ -163,6 +166,49 @@ func (p *peers) Cluster(ctx context.Context) (cluster.State, error) {
 	}
 	return cluster.Sum(p.names, nodes, p.others(time.Now()) != nil), nil
 }
+
+// RemoveMember implements facade.Cluster. To remove a member twice says that it is not
+// there, which then is no news.
+func (p *peers) RemoveMember(ctx context.Context, name string) error {
+	s, err := p.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.MayRemove(name); err != nil {
+		return err
+	}
+	b, err := json.Marshal(map[string]string{"peer": name})
+	if err != nil {
+		return err
+	}
+	m, err := p.system.RequestWithContext(ctx, removeSubject, b)
+	if err != nil {
+		return fmt.Errorf("remove member %s: %w", name, err)
+	}
+	var answer struct {
+		Error *struct {
+			Code        int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return fmt.Errorf("remove member %s: %w", name, err)
+	}
+	switch {
+	case answer.Error == nil:
+		p.log.Warn("a member was removed", "member", name)
+		return nil
+	case answer.Error.Code == codeNotMember:
+		return cluster.ErrNoMember
+	}
+	return fmt.Errorf("remove member %s: %s", name, answer.Error.Description)
+}
+
+// Of the engine's administration of members.
+const (
+	removeSubject = "$JS.API.SERVER.REMOVE"
+	codeNotMember = 10044
+)
 
 var errOthersFull = errors.New("the disks of other nodes are nearly full")
 

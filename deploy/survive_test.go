@@ -102,6 +102,30 @@ func store(via *caller, queue string, from, to int) {
 	}
 }
 
+// send sends one message with its number, as its own key, and answers with the status; 0
+// when there is no answer.
+func (c *caller) send(queue string, n int) int {
+	req, err := http.NewRequestWithContext(c.t.Context(), "POST", c.base+queue+"/messages", strings.NewReader(fmt.Sprintf(`{"messages":[{"body":{"n":%d}}]}`, n)))
+	if err != nil {
+		c.t.Error(err)
+		return 0
+	}
+	req.Header.Set("X-Auth-Token", c.token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", fmt.Sprint("message-", n))
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return 0
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		c.t.Error(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		c.t.Error(err)
+	}
+	return resp.StatusCode
+}
+
 // drain consumes and acknowledges until every number has come, and returns how often.
 func drain(t *testing.T, via *caller, group string, n int) map[int]int {
 	t.Helper()

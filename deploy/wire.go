@@ -110,6 +110,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	n.stops.add("system connection", closeConn(system))
+	n.system = system
 	acc, err := accounts.New(accounts.Options{
 		System: system, Dial: n.storage.Conn, Signing: n.keys.OperatorSigning(), Master: n.keys.Master(),
 		Nodes: replicas, Node: n.config.Node, Log: n.log,

@@ -3,6 +3,7 @@ package facade_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,33 @@ func (f fakeCluster) Cluster(context.Context) (cluster.State, error) {
 		{Name: "n1", Version: "v", Ready: true, Members: []cluster.Member{{Name: "n1", Up: true, Sees: "n1"}}, Findings: []cluster.Finding{{Member: "n1", Stream: "q_1", What: "a hole", State: "found"}}},
 		{Name: "n2", Version: "v", Why: "draining", Members: []cluster.Member{{Name: "n2", Up: true, Sees: "n1"}}},
 	}, false), f.err
+}
+
+func (f fakeCluster) RemoveMember(_ context.Context, name string) error {
+	if f.err == nil && name != "n3" {
+		return cluster.ErrNoMember
+	}
+	return f.err
+}
+
+func TestOperatorsRemoveMembersThatAreLost(t *testing.T) {
+	for _, c := range []struct {
+		member string
+		err    error
+		want   int
+	}{
+		{"n3", nil, 204}, {"n9", nil, 404}, {"n3", fmt.Errorf("%w: it runs", cluster.ErrNotNow), 400}, {"n3", errors.New("secret detail"), 503},
+	} {
+		s := serve(t, stocked(), func(o *facade.Options, _ *http.Server) { o.Cluster = fakeCluster{c.err} })
+		got := s.do("DELETE", "/admin/v1/cluster/members/"+c.member, "", "X-Auth-Token", "operator")
+		if got.status != c.want || strings.Contains(got.body, "secret") || c.want == 400 && !strings.Contains(got.body, "it runs") {
+			t.Errorf("%s, %v: %d %s, want %d", c.member, c.err, got.status, got.body, c.want)
+		}
+	}
+	s := serve(t, stocked(), func(o *facade.Options, _ *http.Server) { o.Cluster = nil })
+	if got := s.do("DELETE", "/admin/v1/cluster/members/n3", "", "X-Auth-Token", "operator"); got.status != 404 {
+		t.Errorf("without a cluster: %d", got.status)
+	}
 }
 
 func TestOperatorsAreToldHowTheClusterIs(t *testing.T) {

@@ -140,6 +140,7 @@ func routes() []route {
 		route{method: patch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
 		route{method: del, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).deleteProject},
 		route{method: get, pattern: "/admin/v1/cluster", needs: tenancy.Operate, body: noBody, handler: (*API).showCluster},
+		route{method: del, pattern: "/admin/v1/cluster/members/{member}", needs: tenancy.Operate, body: noBody, handler: (*API).removeMember},
 		route{method: get, pattern: "/admin/v1/audit", needs: tenancy.Operate, body: noBody, handler: (*API).listAudit},
 		route{method: get, pattern: "/admin/v1/audit/verify", needs: tenancy.Operate, body: noBody, handler: (*API).verifyAudit},
 

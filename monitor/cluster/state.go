@@ -2,9 +2,16 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+)
+
+// Reasons why a member cannot be removed. ErrNotNow is wrapped in a sentence for operators.
+var (
+	ErrNoMember = errors.New("there is no such member")
+	ErrNotNow   = errors.New("the member cannot be removed now")
 )
 
 // Member is one storage member as its own node sees it.
@@ -136,4 +143,24 @@ func replicas(n int) string {
 		return "1 replica has"
 	}
 	return fmt.Sprintf("%d replicas have", n)
+}
+
+// MayRemove reports why a member cannot be removed without leaving messages on fewer
+// members than they are stored on, or nil.
+func (s State) MayRemove(name string) error {
+	up := 0
+	for _, n := range s.Nodes {
+		for _, m := range n.Members {
+			switch {
+			case m.Name == name:
+				return fmt.Errorf("%w: %s answers: stop it first", ErrNotNow, name)
+			case m.Up && m.Sees == s.Leader && s.Leader != "":
+				up++
+			}
+		}
+	}
+	if up < s.Size {
+		return fmt.Errorf("%w: without %s there are %d members that store, want %d: start the one that takes its place first", ErrNotNow, name, up, s.Size)
+	}
+	return nil
 }

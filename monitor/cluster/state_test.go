@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,5 +60,24 @@ func TestMembersThatNobodySpeaksOfAreNamed(t *testing.T) {
 	}
 	if got.Nodes[0].Findings == nil || Sum(nil, nil, false).Silent == nil {
 		t.Error("what is empty would be written as null")
+	}
+}
+
+func TestAMemberIsRemovedOnlyWhenEnoughOthersStore(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for _, c := range []struct {
+		nodes []Node
+		may   bool
+	}{
+		{[]Node{node("a", "a"), node("b", "a")}, false},
+		{[]Node{node("a", "a"), node("b", "a"), node("c", "a")}, false},
+		{[]Node{node("a", "a"), node("b", "a"), node("d", "a")}, true},
+		{[]Node{node("a", "a"), node("b", "a"), node("c", "a"), node("d", "a")}, false},
+		{[]Node{node("a", "a"), node("b", "a"), node("d", "")}, false},
+		{[]Node{node("a", "a"), node("b", "b"), node("d", "d")}, false},
+	} {
+		if err := Sum(names, c.nodes, false).MayRemove("c"); (err == nil) != c.may || err != nil && !errors.Is(err, ErrNotNow) {
+			t.Errorf("%+v: %v, want %v", c.nodes, err, c.may)
+		}
 	}
 }
