@@ -256,7 +256,7 @@ func TestHealthyReplicasAreNotSuspectedUnderLoad(t *testing.T) {
 				}
 				switch n % 50 {
 				case 30:
-					caller.do("POST", queue+"/purge", `{}`, nil)
+					caller.do("POST", queue+"/purge", `{"source":"queue"}`, nil)
 				case 40: // a queue that lives for a moment
 					var q created
 					if caller.do("POST", "/queues", fmt.Sprintf(`{"name":"brief-%d-%d"}`, i, n), &q) == 201 {

@@ -104,7 +104,7 @@ func TestWithoutRoomOnlyWhatStoresIsRefused(t *testing.T) {
 		{"GET", group + "/messages", ``},
 		{"POST", group + "/ack", `{"message":[{"handler":"h","status":"success"}]}`},
 		{"GET", queue, ``},
-		{"POST", queue + "/purge", `{}`},
+		{"POST", queue + "/purge", `{"source":"queue"}`},
 		{"DELETE", group, ``},
 		{"DELETE", queue, ``},
 	} {
