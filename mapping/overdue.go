@@ -137,34 +137,24 @@ func (o *overdue) move(ctx context.Context, batch []*dueMessage) (moved int, err
 			d.moved = d.moved || o.v.orphan(ctx, d)
 		}
 	}
-	var calls []*call
+	var done []*nats.Msg
 	for _, d := range batch {
-		if !d.moved {
-			continue
+		if d.moved {
+			done = append(done, &nats.Msg{Subject: msgDeletePrefix + delayStream, Data: mustJSON(map[string]any{"seq": d.seq, "no_erase": true})})
 		}
-		c, failed := o.v.s.calls.start(&nats.Msg{
-			Subject: msgDeletePrefix + delayStream,
-			Data:    mustJSON(map[string]any{"seq": d.seq, "no_erase": true}),
-		})
-		if failed != nil {
-			err = failed
-			continue
-		}
-		calls = append(calls, c)
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptFor)
 	defer cancel()
-	for _, c := range calls {
-		answer, failed := c.wait(ctx)
+	o.v.s.calls.askAll(ctx, done, func(_ int, answer *nats.Msg, failed error) {
 		if failed == nil {
 			failed = reply(answer, nil)
 		}
 		if failed == nil || absent(failed) {
 			moved++
-			continue
+			return
 		}
 		err = failed
-	}
+	})
 	return moved, err
 }
 

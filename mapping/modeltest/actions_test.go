@@ -218,6 +218,9 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 		}
 		return nil
 	}
+	for _, d := range ds {
+		d.node = i
+	}
 	w.handed = append(w.handed, ds...)
 	return ds
 }
