@@ -59,8 +59,10 @@ type Node struct {
 	disk    *disk.Watch
 	system  *nats.Conn
 	peers   *peers
-	scrub   atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
-	monitor *monitor.Telemetry
+	// suspects has word of a replica that looked damaged to a reader.
+	suspects chan struct{}
+	scrub    atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
+	monitor  *monitor.Telemetry
 
 	accessKeys []accesskey.Key
 	providers  []IdentityProvider
@@ -123,7 +125,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 	n = &Node{
 		config: c, keys: set, apiNodes: v.apiNodes,
 		log:    log.With("component", "deploy", "node", c.Node),
-		failed: make(chan error, 1),
+		failed: make(chan error, 1), suspects: make(chan struct{}, 1),
 	}
 	n.stops.log = n.log
 	// The node's own lifetime is ended by Stop, not by whoever called New.

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	scrubTopic  = "scrub"
-	scrubWithin = 5 * time.Second
+	scrubTopic   = "scrub"
+	suspectTopic = "suspect"
+	suspectEvery = 5 * time.Second
+	scrubWithin  = 5 * time.Second
 	// repairKey is the record that a node holds while it rebuilds a replica: there is one
 	// for all nodes, so that never two replicas of a stream are rebuilt at once.
 	repairKey = "scrub.repair"
@@ -67,7 +69,30 @@ func (n *Node) startScrub(store *control.Store) error {
 		s.Close()
 		return err
 	}
-	n.stops.add("scrub", func(context.Context) error { s.Close(); stop(); return nil })
+	heard, err := store.Serve(suspectTopic, n.config.Node, func(context.Context) ([][]byte, error) {
+		s.Now()
+		s.ReadNow() // what one message lacks shows in no count
+		return [][]byte{nil}, nil
+	}, func(error) {})
+	if err != nil {
+		s.Close()
+		stop()
+		return err
+	}
+	ctx, cancel := context.WithCancel(n.base)
+	done := make(chan struct{})
+	go func() { // ends with ctx, and is waited for
+		defer close(done)
+		n.passOn(ctx, store)
+	}()
+	n.stops.add("scrub", func(context.Context) error {
+		cancel()
+		<-done
+		heard()
+		s.Close()
+		stop()
+		return nil
+	})
 	return nil
 }
 
@@ -240,6 +265,34 @@ func (b *scrubbing) unlock() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return b.store.Delete(ctx, repairKey)
+}
+
+// suspect has all nodes compare their replicas soon, because a reader has come across
+// something. It does not wait.
+func (n *Node) suspect() {
+	select {
+	case n.suspects <- struct{}{}:
+	default: // it is on its way already
+	}
+}
+
+// passOn asks the nodes to compare, now and then at most, until the node stops.
+func (n *Node) passOn(ctx context.Context, store *control.Store) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.suspects:
+		}
+		if _, err := store.Ask(ctx, suspectTopic, replicas, scrubWithin); err != nil && ctx.Err() == nil {
+			n.log.Warn("the nodes cannot be asked to compare what they store", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(suspectEvery):
+		}
+	}
 }
 
 // scrubbed is what scrubbing has come to.

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -228,6 +229,59 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 	for n := range drain(t, via(node), group, messages-len(settled)) {
 		if settled[n] > 0 {
 			t.Errorf("message %d comes to a group that had settled it", n)
+		}
+	}
+}
+
+// Between scrubs a reader is not fooled: what its log goes over comes all the same.
+func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
+	c := deploytest.Start(t) // compares once a minute, reads once a day
+	project := c.AccessKey(0).Project
+	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
+	queue, group := makeQueue(via(0))
+	const messages = 400
+	store(via(0), queue, 0, messages)
+	settled := drain(t, via(0), group, 20)
+	node, stream := leaderOf(t, c)
+	c.Stop(t, node)
+	files, err := filepath.Glob(filepath.Join(c.DataFolder(node), "member", "store", "jetstream", "*", "streams", stream, "msgs", "1.blk"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the first block is %v, %v", files, err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The sequence of message 200 is damaged, which is found when the block is read.
+	at := 0
+	for range 199 {
+		at += int(binary.LittleEndian.Uint32(data[at:]) &^ (1 << 31))
+	}
+	data[at+30] ^= 1
+	if err := os.WriteFile(files[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Restart(t, node)
+	waitVerdict(t, c, node, "3 of 3, can lose 1")
+	// The damaged replica leads whatever the group reads from.
+	waitFor(t, "the damaged replica to lead", func() (string, bool) {
+		leads := 0
+		for _, l := range c.Leads() {
+			if l.Stream != stream {
+				continue
+			}
+			if l.Member == c.Member(t, node) {
+				leads++
+			} else if err := l.StepDown(); err != nil {
+				return err.Error(), false
+			}
+		}
+		return fmt.Sprintf("it leads %d", leads), leads == 2
+	})
+	got := drain(t, via(node), group, messages-len(settled))
+	for n := range messages {
+		if got[n]+settled[n] == 0 {
+			t.Errorf("message %d does not come", n)
 		}
 	}
 }

@@ -234,7 +234,7 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Log: n.log})
+	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect, Log: n.log})
 }
 
 // projectLimits are the limits of a new project, where one member stores total bytes.

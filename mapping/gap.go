@@ -28,6 +28,8 @@ const (
 	bridgePatience = 5 * time.Second
 	bridgeLimit    = time.Minute
 	bridgePause    = 500 * time.Millisecond
+	// bridgeSteps is how often another replica is made to lead, to be asked.
+	bridgeSteps = 4
 	// bridgeAtOnce bounds the messages that are read and put into the lane at one time.
 	bridgeAtOnce = 100
 	// bridgePlace keeps places of messages that were gone over apart, in the lane of the
@@ -72,6 +74,8 @@ func (d *dispatcher) bridge(a *arrival, from, to uint64) {
 		level := slog.LevelError
 		if n == 0 && err == nil {
 			level = slog.LevelDebug // they have expired
+		} else {
+			d.s.b.damaged()
 		}
 		d.s.log.LogAttrs(ctx, level, "the log went over messages, which are given to the group by themselves", slog.String("queue", string(d.ref.Queue)),
 			slog.String("group", string(d.ref.Group)), slog.Uint64("from", from), slog.Uint64("to", to), slog.Int("found", n), slog.Any("err", err))
@@ -96,10 +100,15 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 	for ; from <= to; from += bridgeAtOnce {
 		end := min(to, from+bridgeAtOnce-1)
 		found := make(map[uint64]found)
-		for {
+		for attempt := 0; ; attempt++ {
 			missing, err := s.gather(ctx, stream, from, end, found)
 			if err == nil && missing == 0 {
 				break
+			}
+			s.b.damaged()
+			if err == nil && attempt < bridgeSteps {
+				// The leader may be the one that is damaged, and this node's replica it.
+				_, err = s.calls.ask(ctx, stepDownPrefix+stream, nil)
 			}
 			if err == nil {
 				err = fmt.Errorf("%w: %d of %d to %d are missing", errGone, missing, from, end)
