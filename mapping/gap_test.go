@@ -3,6 +3,7 @@ package mapping
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -118,5 +119,63 @@ func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
 	defer cancel()
 	if n, err := s.fillGap(ctx, q, f.group, 1, 3); n != 2 || !errors.Is(err, errGone) {
 		t.Errorf("%d messages were found: %v", n, err)
+	}
+}
+
+// Two nodes share what the log delivers, and whoever leads the stream or the consumer
+// changes: that moves sequences in every way but over a message.
+func TestAChangeOfLeadersIsNoGap(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
+	brokers := []*Broker{f.b, newBroker(t, f.p, 1, 2)}
+	s, release, err := f.b.session(t.Context(), f.queue.Project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, consumer := streamName(f.queue.Queue), reading{GroupRef: f.group}.consumer()
+	const rounds, each = 30, 5
+	came := make(map[string]bool)
+	take := func(i int) {
+		t.Helper()
+		// What a change of leader has lost comes again after its time.
+		ds := receive(t, brokers[i%2], f.group, live(4, 45*time.Second))
+		if len(ds) == 0 {
+			t.Fatalf("%d of %d messages arrived", len(came), rounds*each)
+		}
+		for _, body := range bodies(ds) {
+			came[body] = true
+		}
+		as := acks(ds)
+		as[len(as)-1].Success = i%3 != 0 // some come again
+		if _, err := brokers[i%2].Acknowledge(t.Context(), f.group, dms.Live, as); err != nil && !has(err, dms.Unavailable) {
+			t.Fatalf("acknowledge: %v", err)
+		}
+	}
+	for i := range rounds {
+		switch i % 6 {
+		case 2:
+			cluster.StepDown(t, f.p.ID, stream)
+		case 4:
+			if _, err := s.calls.ask(t.Context(), "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+consumer, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		req := dms.Send{Key: fmt.Sprint("batch ", i)}
+		for j := range each {
+			req.Messages = append(req.Messages, dms.Message{Payload: payload(fmt.Sprintf("m%03d", each*i+j))})
+		}
+		sendInTheEnd(t, f.b, f.queue, req)
+		take(i)
+	}
+	for i := 1; len(came) < rounds*each; i++ {
+		take(i)
+	}
+	if g, err := s.group(t.Context(), q, f.group.Group); err != nil || g.Again {
+		t.Errorf("something was taken for a gap, and put into the lane of the group: %v", err)
 	}
 }
