@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +52,7 @@ type matrix struct {
 // the nodes log meanwhile must hold none of the secrets that were sent.
 func TestTheIsolationMatrix(t *testing.T) {
 	t.Parallel()
-	log := &logBuffer{}
+	log := &deploytest.Log{}
 	c := deploytest.StartLogged(t, slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(o *deploy.Config) { o.Limits.FailuresPerSecond = 0 })
 	one, two := c.AccessKey(0), c.AccessKey(1)
 	owner, other := tenantOf(t, c, one), tenantOf(t, c, two)
@@ -207,24 +205,6 @@ func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
 	if a := tenant.call("GET", "/alarms", ""); a.Status != http.StatusOK || strings.Contains(string(a.Body), alarm) {
 		t.Errorf("alarms of the new project: %v", a)
 	}
-}
-
-// logBuffer keeps all that several nodes log.
-type logBuffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
 }
 
 // tenantOf is a customer of the cluster, with the rights of a manager.

@@ -39,7 +39,7 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 	f.removeTags = func(context.Context, dms.QueueRef, []dms.TagRemoval) (int, error) { return 1, nil }
 	f.tenants = []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits()}}
 	m := &monitoring{rule: alarm.Rule{ID: alarmID, Name: "a", Metric: "queued_messages", Comparison: alarm.Above, Severity: alarm.Major}}
-	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics = m, m })
+	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics, o.Figures = m, m, &figures{} })
 	changes, uses := 0, 0
 	for _, rt := range readRoutes(t) {
 		if rt.needs == "public" || strings.HasSuffix(rt.pattern, "/tags/") {
@@ -51,7 +51,11 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 			body = operators(project)[rt.method+" "+rt.path(project)]
 		}
 		f.recorded()
-		got := s.do(rt.method, rt.path(project), body, "X-Auth-Token", token, "X-Request-Id", "request-0001", "X-Subject-Token", "viewer")
+		path := rt.path(project)
+		if strings.HasSuffix(path, "/events") {
+			path += "?seconds=1"
+		}
+		got := s.do(rt.method, path, body, "X-Auth-Token", token, "X-Request-Id", "request-0001", "X-Subject-Token", "viewer")
 		if got.status >= 300 {
 			t.Errorf("%s %s: %d %s", rt.method, rt.pattern, got.status, got.body)
 			continue

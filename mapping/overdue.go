@@ -59,7 +59,7 @@ func (o *overdue) pass(ctx context.Context) error {
 		if err != nil || info.State.Msgs == 0 {
 			return err
 		}
-		// Nothing is due before it was stored.
+		// Nothing is due long before it was stored.
 		o.from = info.State.FirstTime.Add(-clockSkew).Truncate(slotHour)
 	}
 	until := time.Now().Add(-overdueAfter)
@@ -77,7 +77,9 @@ func (o *overdue) pass(ctx context.Context) error {
 			return err
 		}
 		at = at.Add(length)
-		if empty = empty && cleared; empty {
+		// A send that is held while its leader is away arrives that much later, perhaps in
+		// a slot that was empty before.
+		if empty = empty && cleared && !at.After(until.Add(-holdFor)); empty {
 			o.from = at
 		}
 	}
