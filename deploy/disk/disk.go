@@ -68,6 +68,9 @@ type Watch struct {
 	o    Options
 	stop context.CancelFunc
 	work sync.WaitGroup
+	// given is what was given up of the reserve: it is no room, for it is taken again. Of
+	// the goroutine that looks.
+	given int64
 
 	mu    sync.Mutex
 	state State
@@ -152,14 +155,6 @@ func (w *Watch) set(s State) {
 	w.state = s
 }
 
-// given is how much of the reserve was given up: it is no room, for it is taken again.
-func (w *Watch) given(held int64) int64 {
-	if held > 0 || w.o.Reserve < 0 {
-		return 0
-	}
-	return w.o.Reserve
-}
-
 // look sees what changed, and gives up or takes the reserve. It is called by one
 // goroutine at a time.
 func (w *Watch) look() {
@@ -174,7 +169,7 @@ func (w *Watch) look() {
 	switch {
 	case now.Free < w.o.KeepFree:
 		after.Full = true
-	case now.Free >= w.o.KeepFree+w.margin()+w.given(before.Reserve):
+	case now.Free >= w.o.KeepFree+w.margin()+w.given:
 		after.Full = false
 	}
 	// Whoever asks is told at once: what follows may take a disk that is full a while.
@@ -204,14 +199,17 @@ func (w *Watch) reserve(held int64, now Space) int64 {
 			w.o.Log.Error("the reserve of the disk cannot be given up", "err", err)
 			return held
 		}
+		w.given = max(w.o.Reserve, 0)
 		return 0
 	case held == 0 && w.o.Reserve > 0 && now.Free >= w.o.KeepFree+w.margin()+w.o.Reserve:
 		if err := w.take(); err != nil {
 			w.o.Log.Warn("the reserve of the disk cannot be taken", "err", err)
 			w.o.Reserve = -1 // a file system without it; the rest works
 			_ = os.Remove(w.path())
+			w.given = 0
 			return 0
 		}
+		w.given = 0
 		return w.o.Reserve
 	}
 	return held
