@@ -237,7 +237,7 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 
 // Between scrubs a reader is not fooled: what its log goes over comes all the same.
 func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()             // it waits more than it works
 	c := deploytest.Start(t) // compares once a minute, reads once a day
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
