@@ -65,7 +65,7 @@ func (n *Node) startScrub(store *control.Store) error {
 	s, err := scrub.Start(scrub.Options{
 		Replicas: b.replicas, Store: one.Store(), Others: b.others, Nodes: replicas - 1,
 		StepDown: b.stepDown, Rebuild: b.rebuild,
-		Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Log: n.log,
+		Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Unreadable: n.config.Disk.Encrypted, Log: n.log,
 	})
 	if err != nil {
 		return err

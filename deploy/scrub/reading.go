@@ -60,7 +60,7 @@ func (s *Scrubber) readAll(ctx context.Context) error {
 	there := make(map[Key]bool)
 	var failed error
 	for _, r := range own {
-		if !r.Whole {
+		if !r.Whole || s.o.Unreadable {
 			continue
 		}
 		there[r.Key] = true

@@ -41,6 +41,8 @@ type Options struct {
 	Every          time.Duration // between comparisons of what is stored; 0 is a minute
 	ReadEvery      time.Duration // between readings of all files; 0 is a day
 	BytesPerSecond int64         // of reading; 0 is 5 MiB
+	// Unreadable files, such as encrypted ones, are not read: only counts are compared.
+	Unreadable bool
 	// Slack is by how much clocks of nodes may differ without anybody being suspected of
 	// anything; 0 is 10 minutes.
 	Slack time.Duration
