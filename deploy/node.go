@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"dms/deploy/disk"
 	"dms/deploy/engine"
 	"dms/deploy/keys"
+	"dms/deploy/scrub"
 	"dms/facade"
 	"dms/facade/console"
 	"dms/facade/limit"
@@ -23,6 +26,8 @@ import (
 	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
+
+	"github.com/nats-io/nats.go"
 )
 
 // What the API needs is what these parts offer.
@@ -44,6 +49,7 @@ var (
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ facade.Alarms     = (*watch.Rules)(nil)
 	_ facade.Metrics    = (*history.History)(nil)
+	_ facade.Cluster    = (*peers)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -54,7 +60,14 @@ type Node struct {
 	log     *slog.Logger
 	keys    *keys.Set
 	storage storage
-	monitor *monitor.Telemetry
+	disk    *disk.Watch
+	since   time.Time
+	system  *nats.Conn
+	peers   *peers
+	// suspects has word of a replica that looked damaged to a reader.
+	suspects chan struct{}
+	scrub    atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
+	monitor  *monitor.Telemetry
 
 	accessKeys []accesskey.Key
 	providers  []IdentityProvider
@@ -67,6 +80,7 @@ type Node struct {
 
 	handler  atomic.Pointer[http.Handler] // of the API; nil until it is wired
 	draining atomic.Bool
+	health   health
 	failed   chan error // first failure after the start
 	base     context.Context
 	cancel   context.CancelCauseFunc
@@ -114,9 +128,9 @@ func New(ctx context.Context, c Config, log *slog.Logger) (*Node, error) {
 
 func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v variant) (n *Node, err error) {
 	n = &Node{
-		config: c, keys: set, apiNodes: v.apiNodes,
+		config: c, since: time.Now(), keys: set, apiNodes: v.apiNodes,
 		log:    log.With("component", "deploy", "node", c.Node),
-		failed: make(chan error, 1),
+		failed: make(chan error, 1), suspects: make(chan struct{}, 1),
 	}
 	n.stops.log = n.log
 	// The node's own lifetime is ended by Stop, not by whoever called New.
@@ -142,6 +156,14 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 		return n, err
 	}
 	n.stops.add("monitor", n.monitor.Stop)
+	// The reserve is taken before anything is stored.
+	n.disk, err = disk.Open(disk.Options{
+		Dir: c.DataFolder, KeepFree: int64(c.Disk.KeepFree), Reserve: int64(c.Disk.Reserve), Log: n.log,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.stops.add("disk", func(context.Context) error { n.disk.Close(); return nil })
 	n.storage, err = v.storage(c, set, log)
 	if err != nil {
 		return n, err

@@ -171,6 +171,7 @@ func (n *Node) openLogs(ctx context.Context, store *control.Store) (l logs, err 
 		{&l.coarse, control.LogOptions{Name: "coarse", MaxAge: history.CoarseFor, Bytes: bytes * 3 / 8}},
 		{&l.alarms, control.LogOptions{Name: "alarms", MaxAge: 30 * 24 * time.Hour, Bytes: bytes / 8, PerKey: 500}},
 	} {
+		one.o.Plain = n.config.Disk.Encrypted // the engine has had errors with both together
 		log, err := store.Log(ctx, one.o)
 		if err != nil {
 			return l, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dms/mapping/dms"
@@ -48,6 +49,11 @@ type dispatcher struct {
 	flush   *time.Timer // ends polls that have something, after linger
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
 	failing int         // pulls in a row that could not be placed
+
+	last     delivered   // the latest first delivery
+	filtered atomic.Bool // by labels, so that the log goes over messages
+	behind   []*behind   // what came after gaps that are being filled, in order
+	passing  bool        // some of it is being handed on
 
 	sweepNext bool // a sweep follows the pull that is on its way
 }
@@ -243,17 +249,28 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	}
 	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
-	if d.mayBeDead(at) {
-		// Reading how many failures count takes a round trip, which may not be made
-		// on the connection's reader.
-		d.s.spawn(func() { d.judge(a) })
-	} else {
-		d.take(a)
+	from, to := d.jump(at)
+	switch h := d.keepBehind(a, from != 0); {
+	case h == nil:
+		d.pass(a)
+	case from != 0:
+		d.s.spawn(func() { d.bridge(h, from, to) })
 	}
 	d.mu.Lock()
 	p := d.pull
 	d.mu.Unlock()
 	d.came(p, 1, at.deliveries)
+}
+
+// pass judges an arrival if that is needed, and deals it out.
+func (d *dispatcher) pass(a *arrival) {
+	if d.mayBeDead(a.delivered) {
+		// Reading how many failures count takes a round trip, which may not be made
+		// on the connection's reader.
+		d.s.spawn(func() { d.judge(a) })
+		return
+	}
+	d.take(a)
 }
 
 // hold counts an arrival as in hand.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -42,6 +41,10 @@ type Options struct {
 	SharedBy  int   // members that keep their data on this disk; 0 is 1
 	MinStore  int64 // least bytes to start with; 0 is 256 MiB
 	MaxAssets int   // replicated streams and consumers on a member; 0 is 2000
+
+	// Encrypted stores everything under a key of Keys. It is for the life of the data folder:
+	// a member with the other setting refuses to start on it.
+	Encrypted bool
 
 	Log *slog.Logger // nil discards
 
@@ -94,6 +97,12 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		routes = append(routes, &url.URL{Scheme: "nats-route", Host: r})
 	}
 	tlsConfig, pin := o.Keys.RouteTLS()
+	storeKey := ""
+	if o.Encrypted {
+		if storeKey, err = o.Keys.Store(); err != nil {
+			return nil, err
+		}
+	}
 	assets := o.MaxAssets
 	if assets == 0 {
 		assets = defaultAssets
@@ -104,10 +113,11 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		NoSigs: true, NoLog: true, DisableJetStreamBanner: true, MaxClosedClients: 100,
 		MaxPayload: maxPayload, MaxPending: 256 << 20, WriteDeadline: 10 * time.Second, MaxConn: 20_000,
-		JetStream: true, StoreDir: filepath.Join(o.Dir, "store"),
+		JetStream: true, StoreDir: o.storeDir(),
 		JetStreamMaxMemory: 64 << 20, // explicit, for 0 means three quarters of the machine
 		JetStreamMaxStore:  budget,
 		SyncAlways:         true, SyncInterval: 10 * time.Second,
+		JetStreamKey: storeKey, JetStreamCipher: server.AES, // no key, no encryption
 		JetStreamLimits: server.JSLimitOpts{
 			MaxHAAssets: assets, MaxAckPending: maxAckPending, MaxRequestBatch: 1000, Duplicates: 10 * time.Minute,
 			DefaultMaxConsumers: consumersPerStream, MaxBatchInflightPerStream: 500, MaxBatchInflightTotal: 5000,

@@ -25,6 +25,8 @@ type LogOptions struct {
 	MaxAge time.Duration // 0 keeps entries until there are too many
 	Bytes  int64         // of all entries together
 	PerKey int64         // entries of one key; 0 is no limit
+	// Plain entries are not compressed on the disk.
+	Plain bool
 }
 
 // Log is an append-only store of entries under keys.
@@ -45,10 +47,14 @@ func (s *Store) Log(ctx context.Context, o LogOptions) (*Log, error) {
 	if limit == 0 {
 		limit = -1
 	}
+	compression := jetstream.S2Compression
+	if o.Plain {
+		compression = jetstream.NoCompression
+	}
 	_, err := s.ensure(ctx, jetstream.StreamConfig{
 		Name: "log_" + o.Name, Subjects: []string{logSubjects + o.Name + ".>"}, Storage: jetstream.FileStorage,
 		Replicas: replicas, MaxAge: o.MaxAge, MaxBytes: o.Bytes, MaxMsgsPerSubject: limit, MaxMsgSize: maxRecord,
-		Discard: jetstream.DiscardOld, AllowDirect: true, Compression: jetstream.S2Compression, Duplicates: dedupe(o.MaxAge),
+		Discard: jetstream.DiscardOld, AllowDirect: true, Compression: compression, Duplicates: dedupe(o.MaxAge),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Name, err)

@@ -147,8 +147,23 @@ func (b *Bucket) ask(ctx context.Context, f func(context.Context) (*jetstream.Ra
 			return i, true, nil
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return Item{}, false, nil
-		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+		case !errors.Is(err, context.DeadlineExceeded) && !leaderless(err):
 			return Item{}, false, err
+		}
+		select {
+		case <-ctx.Done():
+			return Item{}, false, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(retryEvery):
 		}
 	}
 }
+
+// leaderless reports whether a question could not be answered because the cluster elects
+// a leader, which a member says that knows.
+func leaderless(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == notAvailable || errors.Is(err, nats.ErrNoResponders)
+}
+
+// notAvailable is the engine's code for having no leader.
+const notAvailable jetstream.ErrorCode = 10008

@@ -56,7 +56,7 @@ func (b *Bucket) publish(ctx context.Context, key string, data []byte, life time
 			return Item{}, ErrConflict
 		case errors.Is(err, context.DeadlineExceeded):
 			unanswered = true
-		case !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders):
+		case !errors.Is(err, jetstream.ErrNoStreamResponse) && !leaderless(err):
 			return Item{}, fmt.Errorf("write record: %w", err)
 		}
 		select {
