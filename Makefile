@@ -108,10 +108,17 @@ facade/console/dist/index.html: $(CONSOLE_SOURCES)
 	cd $(CONSOLE) && npm run --silent build
 
 .PHONY: console-test
-console-test: console ## Test the console without a browser, and that two builds are the same to the bit
-	cd $(CONSOLE) && npm run --silent test && node e2e/reproducible.mjs
+console-test: packages console ## Test the console: what it has to do, with Chromium, and that two builds are the same to the bit
+	cd $(CONSOLE) && npm run --silent check && npm run --silent test && node e2e/reproducible.mjs
+	$(MAKE) --no-print-directory build
+	cd $(CONSOLE) && node e2e/run.mjs acceptance.test
 
 .PHONY: e2e-console
-e2e-console: build console ## Drive the console with Chromium against the real binary
-	@.ci/packages browser
-	cd $(CONSOLE) && node e2e/size.mjs && node e2e/run.mjs
+e2e-console: packages console ## Drive the console with Chromium against the real binary, all of it
+	$(MAKE) --no-print-directory build
+	cd $(CONSOLE) && node e2e/run.mjs
+
+.PHONY: screenshots
+screenshots: packages console ## Take the pictures of the console that the README shows anew
+	$(MAKE) --no-print-directory build
+	cd $(CONSOLE) && node e2e/shots.mjs screenshots

@@ -7,6 +7,7 @@ const strong = { light: '#9a3412', dark: '#fdba74' };
 const onAccent = { light: '#ffffff', dark: '#1c1917' };
 const tint = { light: '#fff7ed', dark: '#2a1d14' };
 const ground = { light: '#ffffff', dark: '#1c1917' };
+const still = { light: '#e7e3dd', dark: '#34302c' };
 const system = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
 
 export const css: string = generateThemeStylesheet({
@@ -42,6 +43,12 @@ export const css: string = generateThemeStylesheet({
       colorBackgroundDropdownItemHover: tint,
       colorBackgroundButtonNormalHover: tint,
       colorBackgroundButtonNormalActive: tint,
+      colorBackgroundButtonPrimaryDisabled: still,
+      colorBorderButtonPrimaryDisabled: still,
+      colorBackgroundButtonNormalDisabled: ground,
+      colorBackgroundControlDefault: ground,
+      colorBackgroundControlDisabled: still,
+      colorBackgroundInputDisabled: still,
       colorTextButtonLinkDefault: accent,
       colorTextButtonLinkHover: strong,
       colorTextLinkDefault: accent,

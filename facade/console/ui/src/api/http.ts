@@ -34,10 +34,10 @@ async function failure(response: Response): Promise<ApiError> {
   );
 }
 
-const expired = new Set<() => void>();
+const expired = new Set<(begun: number) => void>();
 
-/** onExpired calls back when the service says that nobody is signed in any more. */
-export function onExpired(f: () => void): () => void {
+/** onExpired calls back when the service says that nobody is signed in any more, with when it was asked. */
+export function onExpired(f: (begun: number) => void): () => void {
   expired.add(f);
   return () => void expired.delete(f);
 }
@@ -50,6 +50,7 @@ export interface Options {
 /** send makes a request and answers the text of its response. */
 export async function send(project: string, r: Request, o: Options = {}): Promise<string> {
   const root = r.path.startsWith('/admin') ? '' : `/v2/${project}`;
+  const begun = performance.now();
   let response: Response;
   try {
     response = await fetch(root + r.path + queryString(r.query), {
@@ -65,7 +66,7 @@ export async function send(project: string, r: Request, o: Options = {}): Promis
   }
   if (!response.ok) {
     const err = await failure(response);
-    if (err.status === 401) expired.forEach((f) => f());
+    if (err.status === 401) expired.forEach((f) => f(begun));
     throw err;
   }
   return response.text();

@@ -2,7 +2,7 @@ import { queryOptions } from '@tanstack/react-query';
 import { latest, over, type Range } from './figures';
 import { overlay } from '../live/patch';
 import { json } from './http';
-import type { AccessKey, Alarm, AlarmHistory, AuditList, AuditReport, GroupList, Job, Project, Queue, QueueList, QuotaList, Tag } from './types';
+import type { AccessKey, Alarm, AlarmHistory, AuditList, AuditReport, Cluster, GroupList, Job, Project, Queue, QueueList, QuotaList, Tag } from './types';
 
 // The first member of a key says what has to change for the answer to change; the live
 // events go by it.
@@ -84,6 +84,13 @@ export const auditPage = (project: string, service: boolean, filter: AuditFilter
   json<AuditList>(project, { method: 'GET', path: auditRoot(service), query: { ...filter, limit: 100, cursor } });
 
 export const verifyAudit = (project: string, service: boolean) => json<AuditReport>(project, { method: 'GET', path: auditRoot(service) + '/verify' });
+
+export const showCluster = () =>
+  queryOptions({
+    queryKey: ['cluster'],
+    queryFn: ({ signal }) => json<Cluster>('', { method: 'GET', path: '/admin/v1/cluster' }, { signal }),
+    retry: false,
+  });
 
 export const listProjects = () =>
   queryOptions({

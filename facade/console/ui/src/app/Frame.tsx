@@ -1,5 +1,6 @@
 import AppLayout from '@cloudscape-design/components/app-layout';
 import BreadcrumbGroup from '@cloudscape-design/components/breadcrumb-group';
+import type { FlashbarProps } from '@cloudscape-design/components/flashbar';
 import SideNavigation from '@cloudscape-design/components/side-navigation';
 import { useIsFetching } from '@tanstack/react-query';
 import { Suspense, useEffect, useRef, useState } from 'react';
@@ -7,6 +8,7 @@ import { Outlet, useLocation, useNavigate } from 'react-router';
 import { useT } from '../i18n';
 import { useLive } from '../live/live';
 import { Crash, Skeleton } from '../parts/states';
+import { useClusterTrouble } from './cluster';
 import { FlashList } from './flash';
 import { base, navigation } from './nav';
 import { PageProvider, usePageTrail } from './page';
@@ -59,6 +61,12 @@ function Layout() {
     content.current?.focus({ preventScroll: true });
   }, [at.pathname]);
 
+  const troubled = useClusterTrouble(() => void go('/admin/cluster'));
+  const lasting: FlashbarProps.MessageDefinition[] = [
+    ...(mode === 'stale' || (mode === 'reconnecting' && since !== null) ? [{ id: 'link', type: 'warning', content: t('live.lost', { at: clock(since ?? Date.now()) }), ariaRole: 'status' } as const] : []),
+    ...troubled,
+  ];
+
   const follow = (event: { preventDefault: () => void; detail: { href?: string; external?: boolean } }) => {
     const href = event.detail.href;
     if (!href?.startsWith(base) || event.detail.external) return;
@@ -86,10 +94,7 @@ function Layout() {
           trail.length > 1 ? <BreadcrumbGroup ariaLabel={t('nav.breadcrumbs')} items={trail.map((c) => ({ text: c.text, href: base + c.path }))} onFollow={follow} /> : undefined
         }
         notifications={
-          <FlashList first={mode === 'stale' || (mode === 'reconnecting' && since !== null)
-            ? { id: 'link', type: 'warning', content: t('live.lost', { at: clock(since ?? Date.now()) }), ariaRole: 'status' }
-            : undefined}
-          />
+          <FlashList first={lasting} />
         }
         ariaLabels={{ navigation: t('nav.label'), navigationToggle: t('nav.open'), navigationClose: t('nav.close'), notifications: t('nav.notifications') }}
         splitPanel={panel}

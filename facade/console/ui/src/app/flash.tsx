@@ -39,8 +39,9 @@ export function useFlash(): Value['flash'] {
   return useContext(Context).flash;
 }
 
-export function FlashList({ first }: { first?: FlashbarProps.MessageDefinition | undefined }) {
+/** FlashList shows what lasts first, and then what has happened. */
+export function FlashList({ first }: { first: FlashbarProps.MessageDefinition[] }) {
   const { items } = useContext(Context);
-  const all = first ? [first, ...items] : items;
+  const all = [...first, ...items];
   return all.length > 0 ? <Flashbar items={all} /> : null;
 }

@@ -19,6 +19,7 @@ export const places: Place[] = [
   { key: 'nav.audit', path: '/audit', letter: 't' },
   { key: 'nav.api', path: '/api', letter: 'r' },
   { key: 'nav.settings', path: '/settings', letter: 's' },
+  { key: 'nav.cluster', path: '/admin/cluster', letter: 'c', operator: true },
   { key: 'nav.projects', path: '/admin/projects', letter: 'p', operator: true },
   { key: 'nav.events', path: '/admin/events', letter: 'e', operator: true },
 ];

@@ -1,4 +1,4 @@
-import { createContext, useCallback, useContext, useEffect, useMemo, useState, type ReactNode } from 'react';
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useSearchParams } from 'react-router';
 import { onExpired } from '../api/http';
 import type { Provider, Role, Session } from '../api/types';
@@ -69,7 +69,9 @@ export function SessionProvider({ session, look, children }: Props) {
   const [params, setParams] = useSearchParams();
   const [chosen, set] = useState(() => params.get('project') ?? localStorage.getItem(remembered) ?? '');
   const [expired, setExpired] = useState(false);
-  useEffect(() => onExpired(() => setExpired(true)), []);
+  // Answers to what was asked before somebody came back tell nothing any more.
+  const back = useRef(0);
+  useEffect(() => onExpired((begun) => begun >= back.current && setExpired(true)), []);
   const project = session.projects.find((p) => p.id === chosen) ?? session.projects[0]!;
   useEffect(() => {
     if (!params.has('project')) return;
@@ -87,10 +89,12 @@ export function SessionProvider({ session, look, children }: Props) {
         set(id);
       },
       again: async () => {
+        const begun = performance.now();
         const found = await look();
-        const back = found.state === 'somebody';
-        setExpired(!back);
-        return back;
+        const here = found.state === 'somebody';
+        if (here) back.current = begun;
+        setExpired(!here);
+        return here;
       },
       signOut: async () => {
         const response = await fetch('/console/session', { method: 'DELETE', credentials: 'same-origin' }).catch(() => null);

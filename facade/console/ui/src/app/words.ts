@@ -23,6 +23,7 @@ export function useFormat() {
     () => ({
       count: (n: number | null | undefined) => format.count(n, locale),
       short: (n: number | null | undefined) => format.short(n, locale),
+      percent: (n: number | null | undefined) => format.percent(n, locale),
       bytes: (n: number | null | undefined) => format.bytes(n, locale),
       duration: (s: number | null | undefined) => format.duration(s, locale),
       moment: (at: number | string | null | undefined) => format.moment(at, locale, zone),

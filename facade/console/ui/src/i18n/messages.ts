@@ -1,3 +1,4 @@
+import { cluster } from './cluster';
 import { errors } from './errors';
 import { frame } from './frame';
 import { groups } from './groups';
@@ -5,4 +6,4 @@ import { messages as bodies } from './bodies';
 import { project } from './project';
 import { queues } from './queues';
 
-export const messages = { ...frame, ...errors, ...queues, ...bodies, ...groups, ...project } satisfies Record<string, readonly [en: string, fr: string]>;
+export const messages = { ...frame, ...errors, ...queues, ...bodies, ...groups, ...project, ...cluster } satisfies Record<string, readonly [en: string, fr: string]>;

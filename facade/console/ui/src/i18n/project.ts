@@ -123,6 +123,8 @@ export const project = {
   'keys2.access': ['Access key', 'Clé d’accès'],
   'keys2.secretlabel': ['Secret key', 'Clé secrète'],
   'usage.lead': ['What this project uses of what it may use.', 'Ce que ce projet utilise de ce qui lui est accordé.'],
+  'usage.quotas': ['Quotas', 'Quotas'],
+  'deadall.max': ['Deliveries allowed', 'Livraisons permises'],
   'usage.queues': ['Queues', 'Files'],
   'usage.of': ['{used} of {quota}', '{used} sur {quota}'],
   'usage.stored': ['Stored bytes', 'Octets conservés'],

@@ -100,6 +100,7 @@ export const queues = {
   'chart.summary': ['{title}: {series}. Use the arrow keys to read values.', '{title} : {series}. Les flèches lisent les valeurs.'],
   'chart.now': ['{name} {now} now, at most {max}', '{name} {now} à présent, au plus {max}'],
   'chart.export': ['Export as CSV', 'Exporter en CSV'],
+  'chart.image': ['Save as image', 'Enregistrer l’image'],
   'chart.range': ['Range', 'Période'],
   'chart.growing': ['does not shrink', 'ne diminue pas'],
   'settings.general': ['General', 'Général'],

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { curl, go, goString, python, queryString, shellQuote, terraform } from './code';
+import { curl, go, goString, httpie, python, queryString, shellQuote, terraform } from './code';
 
 const hostile = ["it's", '$(touch x)', '`id`', '"', '\\', '\n', 'é\u202e', "'; rm -rf / #", '', '-e'];
 
@@ -19,7 +19,7 @@ test('a shell gives curl the very request', () => {
 
 test('no code holds a secret, and operators have their own paths', () => {
   const r = { method: 'GET', path: '/admin/v1/projects' } as const;
-  for (const code of [curl(r), go(r), python(r)]) {
+  for (const code of [curl(r), httpie(r), go(r), python(r)]) {
     expect(code).toContain('DMS_TOKEN');
     expect(code).not.toContain('DMS_PROJECT_ID');
   }
@@ -49,4 +49,13 @@ resource "opentelekomcloud_dms_group_v1" "orders_billing" {
   queue_id = opentelekomcloud_dms_queue_v1.orders.id
 }
 `);
+});
+
+test('a shell gives HTTPie the very request', () => {
+  for (const text of hostile) {
+    const body = JSON.stringify({ text });
+    const script = `http() { for a in "$@"; do printf '%s\\0' "$a"; done; }\n` + httpie({ method: 'POST', path: '/queues', body });
+    const words = execFileSync('sh', ['-c', script], { encoding: 'utf8', env: { PATH: process.env.PATH, DMS_ENDPOINT: 'http://e', DMS_PROJECT_ID: 'p', DMS_TOKEN: 't' } as unknown as NodeJS.ProcessEnv }).split('\0');
+    expect(words.slice(0, 8)).toEqual(['--check-status', '--ignore-stdin', 'POST', 'http://e/v2/p/queues', 'X-Auth-Token:t', 'Content-Type:application/json', '--raw', body]);
+  }
 });

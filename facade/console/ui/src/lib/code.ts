@@ -11,9 +11,6 @@ export interface Request {
   body?: string;
 }
 
-export const languages = ['curl', 'go', 'python'] as const;
-export type Language = (typeof languages)[number] | 'terraform';
-
 /** shellQuote makes one word of a POSIX shell of any text. */
 export function shellQuote(text: string): string {
   return "'" + text.replaceAll("'", `'\\''`) + "'";
@@ -36,6 +33,15 @@ export function curl(r: Request): string {
   const url = prefix ? `"$DMS_ENDPOINT/v2/$DMS_PROJECT_ID"${shellQuote(rest)}` : `"$DMS_ENDPOINT"${shellQuote(rest)}`;
   const lines = [`curl -sS -X ${r.method} ${url}`, `  -H "X-Auth-Token: $DMS_TOKEN"`];
   if (r.body !== undefined) lines.push(`  -H 'Content-Type: application/json'`, `  --data-binary ${shellQuote(r.body)}`);
+  return lines.join(' \\\n');
+}
+
+/** httpie writes a request for HTTPie 3, in a shell. */
+export function httpie(r: Request): string {
+  const { prefix, rest } = target(r);
+  const url = prefix ? `"$DMS_ENDPOINT/v2/$DMS_PROJECT_ID"${shellQuote(rest)}` : `"$DMS_ENDPOINT"${shellQuote(rest)}`;
+  const lines = [`http --check-status --ignore-stdin ${r.method} ${url}`, `  X-Auth-Token:"$DMS_TOKEN"`];
+  if (r.body !== undefined) lines.push(`  Content-Type:application/json --raw ${shellQuote(r.body)}`);
   return lines.join(' \\\n');
 }
 

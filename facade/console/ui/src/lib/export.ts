@@ -23,8 +23,8 @@ export function csv(header: string[], rows: (string | number)[][]): string {
   return [header, ...rows].map((r) => r.map(cell).join(',') + '\r\n').join('');
 }
 
-export function download(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+export function download(name: string, type: string, what: string | Blob): void {
+  const url = URL.createObjectURL(new Blob([what], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;

@@ -14,6 +14,10 @@ export function short(n: number | null | undefined, locale: Locale): string {
   return new Intl.NumberFormat(locale, Math.abs(n) < 10_000 ? { maximumFractionDigits: Math.abs(n) < 10 ? 2 : 0 } : { notation: 'compact', maximumFractionDigits: 1 }).format(n);
 }
 
+export function percent(part: number | null | undefined, locale: Locale): string {
+  return part === null || part === undefined ? unknown : new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(part);
+}
+
 export function bytes(n: number | null | undefined, locale: Locale): string {
   if (n === null || n === undefined) return unknown;
   const units = locale === 'fr' ? ['o', 'Kio', 'Mio', 'Gio', 'Tio'] : ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -2,7 +2,6 @@ import Alert from '@cloudscape-design/components/alert';
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
-import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
 import Modal from '@cloudscape-design/components/modal';
 import Multiselect from '@cloudscape-design/components/multiselect';
@@ -26,12 +25,9 @@ import { Time, Visible } from '../parts/text';
 export default function AccessKeys() {
   const t = useT();
   return (
-    <SpaceBetween size="l">
-      <PageHeader title={t('nav.keys')} description={t('keys2.lead')} />
-      <Needs permission="manage">
-        <Keys />
-      </Needs>
-    </SpaceBetween>
+    <Needs permission="manage" header={<PageHeader title={t('nav.keys')} description={t('keys2.lead')} />}>
+      <Keys />
+    </Needs>
   );
 }
 
@@ -60,7 +56,7 @@ function Keys() {
         enableKeyboardNavigation
         wrapLines
         ariaLabels={{ tableLabel: t('nav.keys') }}
-        header={<Header counter={keys.data ? `(${keys.data.total})` : ''} actions={<Button variant="primary" onClick={() => setOpen({ what: 'create' })}>{t('keys2.create')}</Button>}>{t('nav.keys')}</Header>}
+        header={<PageHeader title={t('nav.keys')} description={t('keys2.lead')} counter={keys.data ? `(${keys.data.total})` : ''} actions={<Button variant="primary" onClick={() => setOpen({ what: 'create' })}>{t('keys2.create')}</Button>} />}
         columnDefinitions={[
           { id: 'id', header: t('keys2.id'), isRowHeader: true, minWidth: 200, cell: (k) => <><span className="cell">{k.id}</span>{k.description && <Box color="text-body-secondary"><Visible text={k.description} /></Box>}</> },
           { id: 'may', header: t('keys2.may'), minWidth: 160, cell: may },
@@ -70,7 +66,7 @@ function Keys() {
           {
             id: 'actions', header: t('alarms.actions'), minWidth: 190,
             cell: (k) => k.deletable && (
-              <SpaceBetween direction="horizontal" size="xs">
+              <SpaceBetween direction="horizontal" size="m">
                 <Button variant="inline-link" ariaLabel={`${t('keys2.rotate')} ${k.id}`} onClick={() => setOpen({ what: 'rotate', key: k })}>{t('keys2.rotate')}</Button>
                 <Button variant="inline-link" ariaLabel={`${t('action.delete')} ${k.id}`} onClick={() => setOpen({ what: 'delete', key: k })}>{t('action.delete')}</Button>
               </SpaceBetween>

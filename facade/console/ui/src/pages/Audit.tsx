@@ -1,4 +1,3 @@
-import SpaceBetween from '@cloudscape-design/components/space-between';
 import { PageHeader } from '../app/page';
 import { useT } from '../i18n';
 import { AuditTable } from '../parts/audit';
@@ -7,11 +6,8 @@ import { Needs } from '../parts/states';
 export default function Audit() {
   const t = useT();
   return (
-    <SpaceBetween size="l">
-      <PageHeader title={t('nav.audit')} description={t('audit.lead')} />
-      <Needs permission="manage">
-        <AuditTable service={false} />
-      </Needs>
-    </SpaceBetween>
+    <Needs permission="manage" header={<PageHeader title={t('nav.audit')} description={t('audit.lead')} />}>
+      <AuditTable service={false} />
+    </Needs>
   );
 }

@@ -94,7 +94,7 @@ function CreateForm() {
   return (
     <SpaceBetween size="l">
       <PageHeader title={t('create.title')} above={[{ text: t('nav.queues'), path: '/queues' }]} />
-      <div className="wide-left">
+      <div className="wide-left form">
         <form onSubmit={(e) => (e.preventDefault(), void create())}>
           <Form
             actions={

@@ -38,7 +38,7 @@ export default function DeadLetters() {
         columnDefinitions={[
           { id: 'name', header: t('queues.name'), isRowHeader: true, cell: (r) => <To path={`/queues/${r.queue.id}?tab=dead`}>{r.queue.name}</To> },
           { id: 'dead', header: t('queues.dead'), cell: (r) => <Num bad={(r.figures?.dead ?? 0) > 0}>{f.count(r.figures?.dead)}</Num> },
-          { id: 'max', header: t('create.max'), cell: (r) => <Num>{f.count(r.queue.max_consume_count)}</Num> },
+          { id: 'max', header: t('deadall.max'), cell: (r) => <Num>{f.count(r.queue.max_consume_count)}</Num> },
           { id: 'waiting', header: t('queues.waiting'), cell: (r) => <Num>{f.count(r.figures?.available)}</Num> },
         ]}
         empty={<Empty good title={`✓ ${t('dead.none')}`} />}

@@ -15,13 +15,12 @@ import { PageHeader } from '../app/page';
 import { useWho } from '../app/session';
 import { useFormat } from '../app/words';
 import { useT } from '../i18n';
-import { oneLine } from '../lib/visible';
 import { useLive } from '../live/live';
 import { Charts } from '../parts/charts';
 import { Copy } from '../parts/copy';
 import { Dialog } from '../parts/dialog';
 import { Failure, NotFound, Skeleton } from '../parts/states';
-import { Num, Time, Visible } from '../parts/text';
+import { Line, Num, Time } from '../parts/text';
 import { Tiles } from '../parts/tiles';
 import { DeleteGroup, never } from './queue/Groups';
 import { Reset } from './Reset';
@@ -105,7 +104,7 @@ function InFlight({ queue, group }: { queue: string; group: string }) {
             { id: 'sequence', header: t('peek.sequence'), cell: (m) => <Num>{f.count(m.sequence)}</Num>, isRowHeader: true, width: 100 },
             { id: 'until', header: t('group.held'), cell: (m) => <Time at={m.leased_until} />, width: 200 },
             { id: 'sent', header: t('viewer.sent'), cell: (m) => <Time at={m.sent} />, width: 200 },
-            { id: 'body', header: t('peek.body'), cell: (m) => <span className="cell"><Visible text={oneLine(m.body, 100)} /></span> },
+            { id: 'body', header: t('peek.body'), cell: (m) => <Line text={m.body} />, minWidth: 260 },
           ]}
           empty={t('group.noflight')}
         />

@@ -14,7 +14,7 @@ import { useFormat } from '../app/words';
 import { useT } from '../i18n';
 import { useLive } from '../live/live';
 import { Empty, Failure, Skeleton } from '../parts/states';
-import { Time, To } from '../parts/text';
+import { Ago, To } from '../parts/text';
 import { Tiles } from '../parts/tiles';
 import { concerns, type Concern } from './overview';
 import { rows } from './queues';
@@ -142,7 +142,7 @@ function Recent() {
           {found.data.map((r) => (
             <li key={r.sequence}>
               <span className="grow"><span className="cell">{r.action}</span><br /><small className="muted">{r.actor?.subject ?? r.actor?.key_id ?? '–'}</small></span>
-              <small className="muted"><Time at={r.time} /></small>
+              <small className="muted"><Ago at={r.time} /></small>
             </li>
           ))}
         </ul>

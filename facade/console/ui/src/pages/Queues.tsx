@@ -19,6 +19,7 @@ import { useT } from '../i18n';
 import { curl } from '../lib/code';
 import { useLive } from '../live/live';
 import { Code } from '../parts/code';
+import { SavedMenu } from '../parts/saved';
 import { Empty, Failure } from '../parts/states';
 import { Num, Time, To } from '../parts/text';
 import { DeleteQueues } from './DeleteQueues';
@@ -93,7 +94,7 @@ export default function Queues() {
     cell: cells[c],
     sortingField: c,
     isRowHeader: c === 'name',
-    minWidth: c === 'name' ? 160 : c === 'state' ? 140 : 84,
+    minWidth: c === 'name' ? 150 : c === 'state' ? 130 : 76,
   }));
 
   const empty = text ? (
@@ -123,7 +124,7 @@ export default function Queues() {
     />
   );
   const filter = (
-    <div data-filter>
+    <div className="filter" data-filter>
       <TextFilter
         filteringText={text}
         filteringPlaceholder={t('queues.filter')}
@@ -131,6 +132,7 @@ export default function Queues() {
         countText={text ? t('queues.matches', { n: found.length }) : ''}
         onChange={(e) => set({ find: e.detail.filteringText, page: '' })}
       />
+      <SavedMenu kind="queues" label={t('saved.filters')} value={params.size > 0 ? params.toString() : undefined} onUse={(s) => setParams(s, { replace: true })} />
     </div>
   );
   const pagination = (

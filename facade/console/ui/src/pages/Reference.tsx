@@ -55,7 +55,7 @@ export default function Reference() {
           <SpaceBetween size="l">
             <div data-filter><Input type="search" ariaLabel={t('api.find')} placeholder={t('api.find')} value={find} clearAriaLabel={t('action.clear')} onChange={(e) => setFind(e.detail.value)} /></div>
             {tags.map((tag) => (
-              <section key={tag} aria-label={tag}>
+              <section key={tag} aria-label={tag} lang="en">
                 <h3 className="tag" lang="en">{tag}</h3>
                 <ul className="operations" lang="en">
                   {shown.filter((o) => o.tag === tag).map((o) => (

@@ -30,7 +30,7 @@ export default function Top({ rows }: { rows: Row[] }) {
   return (
     <div>
       <div className="range">{picker}</div>
-      <TimeChart title={t('overview.top')} times={at} lines={lines} write={f.short} seconds={seconds} loading={found.isPending} height={260} />
+      <TimeChart title={t('overview.top')} unit="whole" times={at} lines={lines} write={f.short} seconds={seconds} loading={found.isPending} height={260} />
     </div>
   );
 }

@@ -34,7 +34,7 @@ export default function Usage() {
   return (
     <SpaceBetween size="l">
       <PageHeader title={t('nav.usage')} description={t('usage.lead')} />
-      <Container header={<Header variant="h2" description={t('usage.full')}>{t('nav.usage')}</Header>}>
+      <Container header={<Header variant="h2" description={t('usage.full')}>{t('usage.quotas')}</Header>}>
         {quota.error ? <Failure error={quota.error} retry={() => void quota.refetch()} /> : !limit ? <Skeleton lines={2} /> : (
           <SpaceBetween size="l">
             {bar(t('usage.queues'), limit.used, limit.quota, f.count)}

@@ -12,6 +12,7 @@ import { json, send } from '../api/http';
 import { alarmHistory, listAlarms, listQueues } from '../api/queries';
 import type { Alarm, NewAlarm, Queue } from '../api/types';
 import { useFlash } from '../app/flash';
+import { PageHeader } from '../app/page';
 import { usePreferences } from '../app/preferences';
 import { useWho } from '../app/session';
 import { sentence, useFormat } from '../app/words';
@@ -77,7 +78,21 @@ export function AlarmTable({ queue }: { queue?: Queue }) {
       flash({ type: 'error', content: sentence(t, err) });
     }
   };
-  if (alarms.error && !alarms.data) return <Failure error={alarms.error} retry={() => void alarms.refetch()} />;
+  const counter = alarms.data ? `(${list.length})` : '';
+  const actions = (
+    <SpaceBetween direction="horizontal" size="xs">
+      <Button iconName="download" onClick={() => void save()} disabled={list.length === 0}>{t('alarms.prometheus')}</Button>
+      <Button variant="primary" disabled={!can('manage')} onClick={() => setForm({ alarm: null, draft: null })}>{t('alarms.create')}</Button>
+    </SpaceBetween>
+  );
+  if (alarms.error && !alarms.data) {
+    return (
+      <SpaceBetween size="l">
+        {!queue && <PageHeader title={t('nav.alarms')} description={t('alarms.lead')} />}
+        <Failure error={alarms.error} retry={() => void alarms.refetch()} />
+      </SpaceBetween>
+    );
+  }
   return (
     <>
       <Table
@@ -89,19 +104,7 @@ export function AlarmTable({ queue }: { queue?: Queue }) {
         enableKeyboardNavigation
         wrapLines
         ariaLabels={{ tableLabel: t('nav.alarms') }}
-        header={
-          <Header
-            counter={alarms.data ? `(${list.length})` : ''}
-            actions={
-              <SpaceBetween direction="horizontal" size="xs">
-                <Button iconName="download" onClick={() => void save()} disabled={list.length === 0}>{t('alarms.prometheus')}</Button>
-                <Button variant="primary" disabled={!can('manage')} onClick={() => setForm({ alarm: null, draft: null })}>{t('alarms.create')}</Button>
-              </SpaceBetween>
-            }
-          >
-            {t('nav.alarms')}
-          </Header>
-        }
+        header={queue ? <Header counter={counter} actions={actions}>{t('nav.alarms')}</Header> : <PageHeader title={t('nav.alarms')} description={t('alarms.lead')} counter={counter} actions={actions} />}
         columnDefinitions={[
           { id: 'name', header: t('alarms.name'), isRowHeader: true, minWidth: 140, cell: (a) => <><Visible text={a.name} />{a.description && <Box color="text-body-secondary"><Visible text={a.description} /></Box>}</> },
           {

@@ -1,15 +1,15 @@
 import Alert from '@cloudscape-design/components/alert';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
-import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
-import { auditPage, auditRoot, verifyAudit, type AuditFilter } from '../api/queries';
+import { auditPage, auditRoot, listQueues, verifyAudit, type AuditFilter } from '../api/queries';
 import type { AuditRecord, AuditReport } from '../api/types';
+import { PageHeader } from '../app/page';
 import { usePreferences } from '../app/preferences';
 import { useProject } from '../app/session';
 import { useFormat } from '../app/words';
@@ -39,6 +39,7 @@ export function AuditTable({ service }: { service: boolean }) {
     initialPageParam: '',
     getNextPageParam: (last) => last.next,
   });
+  const queues = useQuery({ ...listQueues(project), enabled: !service });
   const list = useMemo(() => found.data?.pages.flatMap((p) => p.records) ?? [], [found.data]);
   const what = (r: AuditRecord) => {
     if (r.kind === 'change') return r.action ?? '';
@@ -46,6 +47,8 @@ export function AuditTable({ service }: { service: boolean }) {
   };
   const actorOf = (r: AuditRecord) => (r.actor ? who(r.actor) : [...new Set((r.counts ?? []).map((c) => who(c.actor)))].join(', ') || '–');
   const source = (r: AuditRecord) => r.source ?? ([...new Set((r.counts ?? []).map((c) => c.source).filter(Boolean))].join(', ') || '–');
+  const names = new Map((queues.data?.queues ?? []).map((q) => [q.id, q.name]));
+  const named = (text: string) => text.replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => names.get(id) ?? id);
   const verify = async () => {
     setBusy(true);
     setError(null);
@@ -57,13 +60,15 @@ export function AuditTable({ service }: { service: boolean }) {
     setBusy(false);
   };
   const save = () => download('audit.csv', 'text/csv', csv(['sequence', 'time', 'kind', 'actor', 'action', 'object', 'source', 'status', 'code', 'request_id', 'hash'], list.map((r) => [r.sequence, r.time, r.kind, actorOf(r), what(r), target(r), source(r), r.status ?? '', r.code ?? '', r.request_id ?? '', r.hash])));
+  const filterForm = (
+    <form className="toolbar" onSubmit={(e) => (e.preventDefault(), setFilter({ ...(action ? { action } : {}), ...(actor ? { actor } : {}) }))}>
+      <div data-filter><FormField label={t('audit.action')}><Input type="search" value={action} placeholder="createQueue" onChange={(e) => setAction(e.detail.value)} clearAriaLabel={t('action.clear')} /></FormField></div>
+      <FormField label={t('audit.actor')}><Input type="search" value={actor} onChange={(e) => setActor(e.detail.value)} clearAriaLabel={t('action.clear')} /></FormField>
+      <Button iconName="filter">{t('action.apply')}</Button>
+    </form>
+  );
   return (
     <SpaceBetween size="m">
-      <form className="toolbar" onSubmit={(e) => (e.preventDefault(), setFilter({ ...(action ? { action } : {}), ...(actor ? { actor } : {}) }))}>
-        <div data-filter><FormField label={t('audit.action')}><Input type="search" value={action} placeholder="createQueue" onChange={(e) => setAction(e.detail.value)} clearAriaLabel={t('action.clear')} /></FormField></div>
-        <FormField label={t('audit.actor')}><Input type="search" value={actor} onChange={(e) => setActor(e.detail.value)} clearAriaLabel={t('action.clear')} /></FormField>
-        <Button iconName="filter">{t('action.apply')}</Button>
-      </form>
       <div aria-live="polite">
         {report && <Alert type={report.intact ? 'success' : 'error'} dismissible onDismiss={() => setReport(null)} dismissAriaLabel={t('action.dismiss')}>{report.intact ? t('audit.intact', { n: f.count(report.records) }) : t('audit.broken', { n: report.broken?.sequence, reason: report.broken?.reason })}</Alert>}
         {error !== null && <Failure error={error} />}
@@ -79,7 +84,9 @@ export function AuditTable({ service }: { service: boolean }) {
         wrapLines
         ariaLabels={{ tableLabel: t('nav.audit') }}
         header={
-          <Header
+          <PageHeader
+            title={t(service ? 'nav.events' : 'nav.audit')}
+            description={t(service ? 'audit.service' : 'audit.lead')}
             counter={list.length > 0 ? `(${f.count(list.length)}${found.hasNextPage ? '+' : ''})` : ''}
             actions={
               <SpaceBetween direction="horizontal" size="xs" alignItems="center">
@@ -89,17 +96,16 @@ export function AuditTable({ service }: { service: boolean }) {
                 <Button iconName="download" disabled={list.length === 0} onClick={save}>{t('action.export')}</Button>
               </SpaceBetween>
             }
-          >
-            {t(service ? 'nav.events' : 'nav.audit')}
-          </Header>
+          />
         }
+        filter={filterForm}
         columnDefinitions={[
           { id: 'time', header: t('audit.when'), isRowHeader: true, width: 200, cell: (r) => <span className="number"><Time at={r.time} /></span> },
-          { id: 'who', header: t('audit.who'), width: 130, cell: (r) => <Visible text={actorOf(r)} /> },
-          { id: 'what', header: t('audit.what'), width: 220, cell: (r) => <span className="cell">{what(r)}</span> },
-          { id: 'object', header: t('audit.object'), minWidth: 200, cell: (r) => <span className="cell"><Visible text={target(r)} /></span> },
-          { id: 'source', header: t('audit.from'), width: 130, cell: (r) => source(r) },
-          { id: 'result', header: t('audit.result'), width: 120, cell: (r) => (r.status === undefined ? '–' : <StatusIndicator type={r.status < 400 ? 'success' : r.status >= 500 ? 'warning' : 'error'}>{r.status}</StatusIndicator>) },
+          { id: 'who', header: t('audit.who'), width: 130, minWidth: 110, cell: (r) => <Visible text={actorOf(r)} /> },
+          { id: 'what', header: t('audit.what'), width: 220, minWidth: 190, cell: (r) => <span className="cell">{what(r)}</span> },
+          { id: 'object', header: t('audit.object'), minWidth: 200, cell: (r) => <span className="cell" title={target(r)}><Visible text={named(target(r))} /></span> },
+          { id: 'source', header: t('audit.from'), width: 130, minWidth: 120, cell: (r) => source(r) },
+          { id: 'result', header: t('audit.result'), width: 120, minWidth: 100, cell: (r) => (r.status === undefined ? '–' : <StatusIndicator type={r.status < 400 ? 'success' : r.status >= 500 ? 'warning' : 'error'}>{r.status}</StatusIndicator>) },
         ]}
         empty={<Empty title={t('audit.none')} text={t('audit.nonetext')} />}
         footer={found.hasNextPage && <Button loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>{t('action.more')}</Button>}

@@ -74,7 +74,7 @@ export function Body({ body, extra = [] }: { body: string; extra?: Extra[] }) {
         { id: 'tree', label: t('viewer.tree'), content: tab === 'tree' && <Tree text={body} /> },
         { id: 'raw', label: t('viewer.raw'), content: tab === 'raw' && <Text text={body} label={t('viewer.raw')} /> },
         { id: 'hex', label: t('viewer.hex'), content: tab === 'hex' && <Hex text={body} /> },
-        ...extra,
+        ...extra.map((e) => ({ ...e, content: tab === e.id && e.content })),
       ]}
     />
   );

@@ -34,12 +34,29 @@ interface Props {
   /** Seconds shown. */
   seconds: number;
   height?: number;
+  /** What the ticks of the axis may be apart: whole numbers, powers of two for bytes, or anything. */
+  unit?: 'whole' | 'bytes';
+  /** Said where nothing is to be drawn. */
+  note?: string | undefined;
 }
+
+const steps = {
+  whole: Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat(),
+  bytes: Array.from({ length: 50 }, (_, i) => 2 ** i),
+};
+
+// A value between gaps makes no line, so it is drawn as a point.
+const alone: uPlot.Series.Points.Filter = (u, series) => {
+  const values = u.data[series]!;
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+  return found;
+};
 
 const dashes = (l: Line) => (l.dash ? [6, 4] : undefined);
 
 /** TimeChart shows what something was over time, as lines or as a table, for eyes, keys and ears. */
-export function TimeChart({ title, times, lines, rules = [], write, loading, seconds, height = 220 }: Props) {
+export function TimeChart({ title, times, lines, rules = [], write, loading, seconds, height = 220, unit, note }: Props) {
   const t = useT();
   const { clock, moment } = useFormat();
   const { dark } = usePreferences();
@@ -73,14 +90,14 @@ export function TimeChart({ title, times, lines, rules = [], write, loading, sec
         scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
           { ...axis, space: 70, size: 34, values: (_u, ticks) => ticks.map((s) => clock(s * 1000, seconds <= 900)) },
-          { ...axis, size: (_u, labels) => 18 + 7 * Math.max(4, ...(labels ?? []).map((l) => l.length)), space: 36, values: (_u, ticks) => ticks.map((v) => write(v)) },
+          { ...axis, size: (_u, labels) => 18 + 7 * Math.max(4, ...(labels ?? []).map((l) => l.length)), space: 36, ...(unit ? { incrs: steps[unit] } : {}), values: (_u, ticks) => ticks.map((v) => write(v)) },
         ],
         series: [
           {},
           ...now.map((l, i): uPlot.Series => {
             const stroke = color(`--s${l.color ?? i + 1}`);
             const dash = dashes(l);
-            return { label: l.name, stroke, width: 2, ...(l.fill ? { fill: stroke + '26' } : {}), ...(dash ? { dash } : {}), points: { show: false }, spanGaps: false };
+            return { label: l.name, stroke, width: 2, ...(l.fill ? { fill: stroke + '26' } : {}), ...(dash ? { dash } : {}), points: { size: 5, show: true, filter: alone, fill: stroke }, spanGaps: false };
           }),
           ...rules.map((r): uPlot.Series => ({ label: r.name, stroke: color('--bad'), width: 1.5, dash: [2, 3], points: { show: false } })),
         ],
@@ -123,7 +140,35 @@ export function TimeChart({ title, times, lines, rules = [], write, loading, sec
     title,
     series: lines.map((l) => t('chart.now', { name: l.name, now: write(newest(l)), max: write(l.values.reduce<number | null>((m, v) => (v === null ? m : Math.max(m ?? v, v)), null)) })).join('; '),
   });
-  const save = () => download(title.toLowerCase().replace(/\W+/g, '-') + '.csv', 'text/csv', csv([t('chart.time'), ...lines.map((l) => l.name)], times.map((x, i) => [new Date(x).toISOString(), ...lines.map((l) => l.values[i] ?? '')])));
+  const name = title.toLowerCase().replace(/\W+/g, '-');
+  const save = () => download(name + '.csv', 'text/csv', csv([t('chart.time'), ...lines.map((l) => l.name)], times.map((x, i) => [new Date(x).toISOString(), ...lines.map((l) => l.values[i] ?? '')])));
+
+  const picture = () => {
+    const drawn = plot.current?.ctx.canvas;
+    if (!drawn) return;
+    const style = getComputedStyle(document.body);
+    const color = (name: string) => style.getPropertyValue(name).trim();
+    const scale = devicePixelRatio;
+    const head = 34 * scale;
+    const whole = document.createElement('canvas');
+    whole.width = drawn.width;
+    whole.height = drawn.height + head;
+    const to = whole.getContext('2d')!;
+    to.fillStyle = color('--ground');
+    to.fillRect(0, 0, whole.width, whole.height);
+    to.fillStyle = color('--ink');
+    to.font = `600 ${14 * scale}px ${style.fontFamily}`;
+    to.fillText(title, 12 * scale, 22 * scale);
+    let at = 12 * scale + to.measureText(title).width + 20 * scale;
+    to.font = `${12 * scale}px ${style.fontFamily}`;
+    lines.forEach((l, i) => {
+      to.fillStyle = color(`--s${l.color ?? i + 1}`);
+      to.fillText(l.name, at, 22 * scale);
+      at += to.measureText(l.name).width + 14 * scale;
+    });
+    to.drawImage(drawn, 0, head);
+    whole.toBlob((blob) => blob && download(name + '.png', 'image/png', blob));
+  };
 
   return (
     <Container
@@ -134,6 +179,7 @@ export function TimeChart({ title, times, lines, rules = [], write, loading, sec
           actions={
             known && (
               <SpaceBetween direction="horizontal" size="xxs">
+                {!table && <Button variant="icon" iconName="file" ariaLabel={`${t('chart.image')}: ${title}`} onClick={picture} />}
                 <Button variant="icon" iconName="download" ariaLabel={`${t('chart.export')}: ${title}`} onClick={save} />
                 <Button variant="icon" iconName={table ? 'view-full' : 'list-view'} ariaLabel={`${t(table ? 'chart.chart' : 'chart.table')}: ${title}`} onClick={() => setTable(!table)} />
               </SpaceBetween>
@@ -144,7 +190,7 @@ export function TimeChart({ title, times, lines, rules = [], write, loading, sec
         </Header>
       }
     >
-      {!known && <div className="chart-empty" role="status">{loading ? t('state.loading') + '…' : t('chart.empty')}</div>}
+      {!known && <div className="chart-empty" role="status">{loading ? t('state.loading') + '…' : (note ?? t('chart.empty'))}</div>}
       {known && (
         <ul className="legend">
           {lines.map((l, i) => (

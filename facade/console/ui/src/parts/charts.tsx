@@ -104,13 +104,14 @@ export function Charts({ queue, group, retention }: Props) {
   const rules = (metric: string) => alarmRules(alarms.data?.alarms, metric, queue, name, group);
   const at = times(g).length > 0 ? times(g) : times(q);
   const fit = (v: Values) => (v.length === at.length ? v : at.map((_, i) => v[i] ?? null));
+  const growing = total(g, 'time_to_drain', true).some((v) => v !== null && v >= never);
   const common = { times: at, seconds, loading: groups.isPending };
   if (groups.error && !g) return <Failure error={groups.error} retry={() => void groups.refetch()} />;
   return (
     <>
       <div className="range">{picker}</div>
       <div className="charts">
-        <TimeChart {...common} title={t('chart.backlog')} write={f.short} rules={rules('available_messages')} lines={[{ name: t('chart.waiting'), values: fit(lines.waiting), fill: true }, { name: t('chart.inflight'), values: fit(lines.flying), dash: true }]} />
+        <TimeChart {...common} title={t('chart.backlog')} unit="whole" write={f.short} rules={rules('available_messages')} lines={[{ name: t('chart.waiting'), values: fit(lines.waiting), fill: true }, { name: t('chart.inflight'), values: fit(lines.flying), dash: true }]} />
         <TimeChart {...common} title={t('chart.throughput')} write={f.short} lines={[
           ...(group ? [] : [{ name: t('chart.sent'), values: fit(lines.sent), color: 2 as const }]),
           { name: t('chart.delivered'), values: fit(lines.delivered), color: 1 as const },
@@ -118,9 +119,9 @@ export function Charts({ queue, group, retention }: Props) {
           { name: t('chart.failed'), values: fit(lines.failed), color: 4 as const, dash: true },
         ]} />
         <TimeChart {...common} title={t('chart.age')} write={f.duration} rules={[...rules('oldest_message_age'), ...(retention && lines.oldest.some((v) => v !== null && v > retention * 0.4) ? [{ name: t('chart.retention'), at: retention }] : [])]} lines={[{ name: t('chart.oldest'), values: fit(lines.oldest), fill: true }]} />
-        <TimeChart {...common} title={t('chart.dead')} write={f.short} rules={rules('dead_avail_messages')} lines={[{ name: t('chart.dead'), values: fit(lines.dead), color: 4, fill: true }]} />
-        <TimeChart {...common} title={t('chart.drain')} write={f.duration} lines={[{ name: t('chart.drain'), values: fit(lines.drain), color: 3 }]} />
-        {!group && <TimeChart {...common} title={t('chart.stored')} write={f.bytes} lines={[{ name: t('chart.stored'), values: fit(lines.stored), color: 2, fill: true }]} />}
+        <TimeChart {...common} title={t('chart.dead')} unit="whole" write={f.short} rules={rules('dead_avail_messages')} lines={[{ name: t('chart.dead'), values: fit(lines.dead), color: 4, fill: true }]} />
+        <TimeChart {...common} title={t('chart.drain')} note={growing ? t('chart.growing') : undefined} write={f.duration} lines={[{ name: t('chart.drain'), values: fit(lines.drain), color: 3 }]} />
+        {!group && <TimeChart {...common} title={t('chart.stored')} unit="bytes" write={f.bytes} lines={[{ name: t('chart.stored'), values: fit(lines.stored), color: 2, fill: true }]} />}
       </div>
     </>
   );

@@ -5,7 +5,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Tabs from '@cloudscape-design/components/tabs';
 import { useState } from 'react';
 import { useT } from '../i18n';
-import { curl, go, python, type Request } from '../lib/code';
+import { curl, go, httpie, python, type Request } from '../lib/code';
 import { Copy } from './copy';
 
 export function Code({ text, what }: { text: string; what: string }) {
@@ -29,6 +29,7 @@ export interface CodeProps {
 export function CodeTabs({ request, terraform }: CodeProps) {
   const tabs = [
     { id: 'curl', label: 'curl', text: curl(request) },
+    { id: 'httpie', label: 'HTTPie', text: httpie(request) },
     { id: 'go', label: 'Go', text: go(request) },
     { id: 'python', label: 'Python', text: python(request) },
     ...(terraform === undefined ? [] : [{ id: 'terraform', label: 'Terraform', text: terraform }]),

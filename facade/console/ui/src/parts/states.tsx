@@ -59,14 +59,17 @@ export function NotFound() {
 }
 
 /** Needs shows its children to those who have a permission, and tells others which they lack. */
-export function Needs({ permission, children }: { permission: Permission; children: ReactNode }) {
+export function Needs({ permission, header, children }: { permission: Permission; header?: ReactNode; children: ReactNode }) {
   const t = useT();
   const { can, operator, project } = useWho();
   if (permission === 'operate' ? operator : can(permission)) return children;
   return (
-    <Alert type="warning" header={t('state.nopermission')}>
-      {t('state.needs', { permission: t(`perm.${permission}`), roles: project.roles.join(', ') || t('state.none') })}
-    </Alert>
+    <SpaceBetween size="l">
+      {header}
+      <Alert type="warning" header={t('state.nopermission')}>
+        {t('state.needs', { permission: t(`perm.${permission}`), roles: project.roles.join(', ') || t('state.none') })}
+      </Alert>
+    </SpaceBetween>
   );
 }
 

@@ -3,7 +3,7 @@ import { useMemo, type ReactNode } from 'react';
 import { useNavigate } from 'react-router';
 import { base } from '../app/nav';
 import { useFormat } from '../app/words';
-import { pieces } from '../lib/visible';
+import { oneLine, pieces } from '../lib/visible';
 
 /** Visible shows any text as text, with names for what cannot be seen. */
 export function Visible({ text }: { text: string }) {
@@ -22,6 +22,12 @@ export function Time({ at }: { at: number | string | null | undefined }) {
   );
 }
 
+/** Ago is how long ago something was, and when on request. */
+export function Ago({ at }: { at: string }) {
+  const f = useFormat();
+  return <time dateTime={at} title={f.moment(at)}>{f.ago(at)}</time>;
+}
+
 /** To is a link inside the console. */
 export function To({ path, children, variant, label }: { path: string; children: ReactNode; variant?: 'primary' | 'secondary'; label?: string }) {
   const go = useNavigate();
@@ -38,6 +44,11 @@ export function To({ path, children, variant, label }: { path: string; children:
       {children}
     </Link>
   );
+}
+
+/** Line is the beginning of a body, in one line that ends where the column does. */
+export function Line({ text }: { text: string }) {
+  return <span className="cell one"><Visible text={oneLine(text, 200)} /></span>;
 }
 
 export function Num({ children, bad }: { children: ReactNode; bad?: boolean }) {

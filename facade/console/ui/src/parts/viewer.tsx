@@ -17,6 +17,7 @@ import { download } from '../lib/export';
 import { Body, Text } from './body';
 import { AsCode } from './code';
 import { Copy } from './copy';
+import { Difference } from './difference';
 import { Failure, Skeleton } from './states';
 import { Time, Visible } from './text';
 
@@ -110,6 +111,7 @@ export function Viewer({ queue, message, ownHistory, onStep, onClose, onAgain }:
           body={message.body}
           extra={[
             { id: 'attributes', label: t('viewer.attributes'), content: message.attributes ? <Text text={message.attributes} label={t('viewer.attributes')} /> : t('viewer.noattributes') },
+            ...(ownHistory ? [{ id: 'diff', label: t('viewer.diff'), content: <Difference queue={queue} message={message} /> }] : []),
             { id: 'history', label: t('viewer.history'), content: ownHistory ? <Groups queue={queue} sequence={message.sequence} /> : t('viewer.nohistory') },
           ]}
         />

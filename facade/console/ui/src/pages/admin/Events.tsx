@@ -1,4 +1,3 @@
-import SpaceBetween from '@cloudscape-design/components/space-between';
 import { PageHeader } from '../../app/page';
 import { useT } from '../../i18n';
 import { AuditTable } from '../../parts/audit';
@@ -7,11 +6,8 @@ import { Needs } from '../../parts/states';
 export default function Events() {
   const t = useT();
   return (
-    <SpaceBetween size="l">
-      <PageHeader title={t('nav.events')} description={t('audit.service')} />
-      <Needs permission="operate">
-        <AuditTable service={true} />
-      </Needs>
-    </SpaceBetween>
+    <Needs permission="operate" header={<PageHeader title={t('nav.events')} description={t('audit.service')} />}>
+      <AuditTable service={true} />
+    </Needs>
   );
 }

@@ -1,6 +1,5 @@
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
-import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
@@ -22,12 +21,9 @@ const gib = 1024 ** 3;
 export default function Projects() {
   const t = useT();
   return (
-    <SpaceBetween size="l">
-      <PageHeader title={t('nav.projects')} description={t('projects.lead')} />
-      <Needs permission="operate">
-        <List />
-      </Needs>
-    </SpaceBetween>
+    <Needs permission="operate" header={<PageHeader title={t('nav.projects')} description={t('projects.lead')} />}>
+      <List />
+    </Needs>
   );
 }
 
@@ -53,7 +49,7 @@ function List() {
         enableKeyboardNavigation
         ariaLabels={{ tableLabel: t('nav.projects') }}
         filter={<div data-filter><Input type="search" ariaLabel={t('projects.find')} placeholder={t('projects.find')} value={find} clearAriaLabel={t('action.clear')} onChange={(e) => setFind(e.detail.value)} /></div>}
-        header={<Header counter={projects.data ? `(${f.count(list.length)})` : ''} actions={<Button variant="primary" onClick={() => setOpen({ project: null, what: 'edit' })}>{t('projects.create')}</Button>}>{t('nav.projects')}</Header>}
+        header={<PageHeader title={t('nav.projects')} description={t('projects.lead')} counter={projects.data ? `(${f.count(list.length)})` : ''} actions={<Button variant="primary" onClick={() => setOpen({ project: null, what: 'edit' })}>{t('projects.create')}</Button>} />}
         columnDefinitions={[
           { id: 'name', header: t('projects.name'), isRowHeader: true, cell: (p) => <Visible text={p.name || '–'} /> },
           { id: 'id', header: t('projects.id'), cell: (p) => <span className="cell">{p.id}</span>, minWidth: 290 },
@@ -63,7 +59,7 @@ function List() {
           {
             id: 'actions', header: t('alarms.actions'), minWidth: 180,
             cell: (p) => (
-              <SpaceBetween direction="horizontal" size="xs">
+              <SpaceBetween direction="horizontal" size="m">
                 <Button variant="inline-link" ariaLabel={`${t('projects.change')} ${p.name}`} onClick={() => setOpen({ project: p, what: 'edit' })}>{t('projects.change')}</Button>
                 <Button variant="inline-link" ariaLabel={`${t('action.delete')} ${p.name}`} onClick={() => setOpen({ project: p, what: 'delete' })}>{t('action.delete')}</Button>
               </SpaceBetween>

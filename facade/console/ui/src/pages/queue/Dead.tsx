@@ -15,11 +15,10 @@ import { usePreferences } from '../../app/preferences';
 import { useWho } from '../../app/session';
 import { useFormat } from '../../app/words';
 import { useT } from '../../i18n';
-import { oneLine } from '../../lib/visible';
 import { AsCode } from '../../parts/code';
 import { Jobs } from '../../parts/jobs';
 import { Empty, Failure, Needs } from '../../parts/states';
-import { Num, Time, Visible } from '../../parts/text';
+import { Line, Num, Time, Visible } from '../../parts/text';
 import { Viewer } from '../../parts/viewer';
 import { RedriveDialog } from './Redrive';
 import type { TabProps } from './Queue';
@@ -111,7 +110,7 @@ function Letters({ queue }: TabProps) {
           { id: 'failures', header: t('viewer.failures'), cell: (m) => <Num>{f.count(m.dead?.failures)}</Num>, width: 100 },
           { id: 'reason', header: t('viewer.reason'), cell: (m) => <Visible text={m.dead?.reason || '–'} />, width: 220 },
           { id: 'sent', header: t('viewer.sent'), cell: (m) => <span className="number"><Time at={m.sent} /></span>, width: 190 },
-          { id: 'body', header: t('peek.body'), cell: (m) => <span className="cell"><Visible text={oneLine(m.body, 100)} /></span>, minWidth: 200 },
+          { id: 'body', header: t('peek.body'), cell: (m) => <Line text={m.body} />, minWidth: 240 },
         ]}
         empty={<Empty good title={`✓ ${t('dead.none')}`} text={t('dead.nonetext')} />}
         footer={found.hasNextPage && <Button loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>{t('action.more')}</Button>}

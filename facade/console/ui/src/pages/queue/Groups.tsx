@@ -67,10 +67,10 @@ export default function Groups({ queue }: TabProps) {
           { id: 'dead', header: t('groups.dead'), cell: (g) => <Num bad={dead && (g.available_deadletters ?? 0) > 0}>{dead ? f.count(g.available_deadletters) : '–'}</Num> },
           {
             id: 'actions',
-            header: '',
+            header: t('alarms.actions'),
             minWidth: 220,
             cell: (g) => (
-              <SpaceBetween direction="horizontal" size="xxs">
+              <SpaceBetween direction="horizontal" size="m">
                 <Button variant="inline-link" disabled={!can('consume')} ariaLabel={`${t('groups.test')}: ${g.name}`} onClick={() => void go(`/queues/${queue.id}?tab=test`, { state: { group: g.id } })}>{t('groups.test')}</Button>
                 <Button variant="inline-link" disabled={!can('manage')} ariaLabel={`${t('action.delete')}: ${g.name}`} onClick={() => setDeleting(g)}>{t('action.delete')}</Button>
               </SpaceBetween>

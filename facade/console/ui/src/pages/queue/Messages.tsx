@@ -20,10 +20,10 @@ import { useProject, useWho } from '../../app/session';
 import { useFormat } from '../../app/words';
 import { useT } from '../../i18n';
 import { csv, download, ndjson } from '../../lib/export';
-import { oneLine } from '../../lib/visible';
 import { AsCode } from '../../parts/code';
+import { SavedMenu } from '../../parts/saved';
 import { Empty, Failure, Needs } from '../../parts/states';
-import { Num, Time, Visible } from '../../parts/text';
+import { Line, Num, Time } from '../../parts/text';
 import { MessageState, Viewer } from '../../parts/viewer';
 import type { TabProps } from './Queue';
 
@@ -151,6 +151,19 @@ function Browse({ queue }: TabProps) {
           </FormField>
         </div>
         <Button iconName="search" formAction="submit">{t('peek.look')}</Button>
+        <SavedMenu
+          kind="messages"
+          label={t('saved.filters')}
+          value={text.trim() ? { by, text: text.trim(), source, order } : undefined}
+          onUse={(s) => {
+            setBy(s.by);
+            setText(s.text);
+            setOrder(s.order);
+            setSource(s.source);
+            setGroup((g) => g || (groupOptions[0]?.value ?? ''));
+            setApplied({ [s.by]: s.text });
+          }}
+        />
       </form>
       {found.error && <Failure error={found.error} retry={() => void found.refetch()} />}
       {wanted !== undefined && direct.isSuccess && direct.data?.sequence !== wanted && <Empty title={t('state.notfound')} text={t('error.10240411')} />}
@@ -191,7 +204,7 @@ function Browse({ queue }: TabProps) {
           ...(ofGroup ? [{ id: 'state', header: t('viewer.state'), cell: (m: Message) => (m.state ? <MessageState state={m.state} /> : '–'), width: 130 }] : []),
           ...(source === 'delayed' ? [{ id: 'due', header: t('viewer.due'), cell: (m: Message) => <Time at={m.due} />, width: 190 }] : []),
           { id: 'labels', header: t('viewer.labels'), cell: (m) => (m.labels.length > 0 ? <SpaceBetween direction="horizontal" size="xxs">{m.labels.map((l) => <Badge key={l}>{l}</Badge>)}</SpaceBetween> : '–'), width: 140 },
-          { id: 'body', header: t('peek.body'), cell: (m) => <span className="cell"><Visible text={oneLine(m.body, 90)} /></span>, minWidth: 220 },
+          { id: 'body', header: t('peek.body'), cell: (m) => <Line text={m.body} />, minWidth: 260 },
         ]}
         empty={
           ofGroup && !group ? <Empty title={t('peek.choosegroup')} />

@@ -32,8 +32,8 @@ export default function QueueSettings({ queue }: TabProps) {
   return (
     <SpaceBetween size="l">
       <General key={queue.id} queue={queue} />
-      <Tags queue={queue.id} />
       <Container header={<Header variant="h2" description={t('settings.purgetext')} actions={<Button disabled={!can('manage')} onClick={() => setPurging(true)}>{t('settings.purge')}…</Button>}>{t('settings.purge')}</Header>} />
+      <Tags queue={queue.id} />
       <div className="danger">
         <Container header={<Header variant="h2" description={t('settings.deletetext')} actions={<Button disabled={!can('manage')} onClick={() => setDeleting(true)}>{t('action.delete')}…</Button>}>{t('settings.delete')}</Header>} />
       </div>

@@ -15,7 +15,9 @@ import { useProject } from '../../app/session';
 import { useFormat } from '../../app/words';
 import { useT } from '../../i18n';
 import { kindAt, members, pretty, problem, skipSpace } from '../../lib/rawjson';
+import { firstBad } from '../../lib/utf8';
 import { AsCode } from '../../parts/code';
+import { SavedMenu } from '../../parts/saved';
 import { Failure } from '../../parts/states';
 import type { TabProps } from './Queue';
 
@@ -61,6 +63,7 @@ export function Sender({ queue, draft }: TabProps & { draft: Draft | null }) {
   const [busy, setBusy] = useState(false);
   const [result, setResult] = useState<{ stored: number; failed: number; text: string; ms: number } | null>(null);
   const [error, setError] = useState<unknown>(null);
+  const [badFile, setBadFile] = useState('');
   // The key is kept until it is known what became of the request.
   const key = useRef<{ of: string; key: string } | null>(null);
 
@@ -92,13 +95,28 @@ export function Sender({ queue, draft }: TabProps & { draft: Draft | null }) {
     }
     setBusy(false);
   };
+  const use = (s: { body: string; list: Pair[]; labels: string; delay: string }) => {
+    setBody(s.body);
+    setList(s.list);
+    setLabels(s.labels);
+    setDelay(s.delay);
+  };
+  const take = async (chosen: File | undefined) => {
+    if (!chosen) return;
+    const bytes = new Uint8Array(await chosen.arrayBuffer());
+    const bad = firstBad(bytes);
+    setBadFile(bad === undefined ? '' : bad < bytes.length ? t('send.notutf8', { n: bad + 1, byte: bytes[bad]!.toString(16).padStart(2, '0') }) : t('send.cut'));
+    if (bad !== undefined) return;
+    const text = new TextDecoder().decode(bytes);
+    setBody(text.slice(skipSpace(text, 0)));
+  };
   const number = (text: string, value: string, set: (v: string) => void) => (
     <FormField label={text}>
       <Input type="number" inputMode="numeric" value={value} onChange={(e) => set(e.detail.value)} />
     </FormField>
   );
   return (
-    <Container header={<Header variant="h2" actions={<AsCode request={request} />} description={queue.queue_mode === 'FIFO' ? t('send.fifo') : ''}>{t('send.title')}</Header>}>
+    <Container header={<Header variant="h2" actions={<SpaceBetween direction="horizontal" size="xs" alignItems="center"><AsCode request={request} /><SavedMenu kind="templates" label={t('saved.templates')} value={ready ? { body, list, labels, delay } : undefined} onUse={use} /></SpaceBetween>} description={queue.queue_mode === 'FIFO' ? t('send.fifo') : ''}>{t('send.title')}</Header>}>
       <form onSubmit={(e) => (e.preventDefault(), void send())}>
         <SpaceBetween size="m">
           <FormField
@@ -115,7 +133,8 @@ export function Sender({ queue, draft }: TabProps & { draft: Draft | null }) {
             <Button formAction="none" iconName="upload" onClick={() => file.current?.click()}>{t('send.file')}</Button>
             {wrong && body.trim() !== '' && <Button formAction="none" onClick={() => setBody(JSON.stringify(body))}>{t('send.asText')}</Button>}
           </SpaceBetween>
-          <input ref={file} type="file" hidden aria-label={t('send.file')} onChange={(e) => void e.target.files?.[0]?.text().then((text) => setBody(text.slice(skipSpace(text, 0))))} />
+          <input ref={file} type="file" hidden aria-label={t('send.file')} onChange={(e) => (void take(e.target.files?.[0]), (e.target.value = ''))} />
+          {badFile && <Alert type="error">{badFile}</Alert>}
           <FormField label={t('send.labels')} constraintText={t('send.labelshint')} errorText={badLabels} stretch>
             <Input value={labels} spellcheck={false} autoComplete={false} onChange={(e) => setLabels(e.detail.value)} />
           </FormField>
