@@ -183,7 +183,7 @@ test('10: when one of three nodes is killed it is said within 5 s, the pages go 
     await page.getByRole('link', { name: 'orders' }).click();
     await page.getByRole('heading', { name: 'orders', level: 1 }).waitFor();
     await page.getByRole('tab', { name: 'Messages' }).click();
-    await page.getByRole('table', { name: 'Messages' }).getByText('1', { exact: true }).first().waitFor();
+    await page.locator('td .cell', { hasText: /^1$/ }).waitFor();
     await page.getByRole('button', { name: 'Open the cluster' }).click();
     await page.getByRole('heading', { name: 'Cluster', level: 1 }).waitFor();
     await page.getByText('2 of 3 members store. No other may be lost.').first().waitFor();

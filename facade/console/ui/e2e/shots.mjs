@@ -43,11 +43,11 @@ function chosen({ orders, payments }) {
     await until('two rows', async () => (await page.locator('.taken > li').count()) >= 2, 20_000);
   };
   return ['light', 'dark'].flatMap((theme) => [
-    { name: `overview-${theme}`, path: '/', theme },
+    { name: `overview-${theme}`, path: '/?range=15m', theme },
     { name: `queues-${theme}`, path: '/queues', theme },
-    { name: `monitoring-${theme}`, path: `/queues/${orders}`, theme },
+    { name: `monitoring-${theme}`, path: `/queues/${orders}?range=15m`, theme },
     { name: `message-${theme}`, path: `/queues/${orders}/messages/3`, theme },
-    { name: `test-${theme}`, path: `/queues/${orders}?tab=test`, theme, act: consume },
+    { name: `test-${theme}`, path: `/queues/${orders}?tab=test`, theme, height: 1120, act: consume },
     { name: `dead-${theme}`, path: `/queues/${payments}?tab=dead`, theme },
     { name: `cluster-${theme}`, path: '/admin/cluster', theme },
   ]);

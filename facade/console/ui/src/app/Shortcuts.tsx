@@ -70,7 +70,7 @@ export function useShortcuts(actions: Actions): void {
 
 const rows: [string[], Key][] = [
   [['Ctrl', 'K'], 'keys.palette'], [['?'], 'keys.help'], [['/'], 'keys.filter'], [['c'], 'keys.create'], [['r'], 'keys.refresh'], [['p'], 'keys.pause'],
-  [['['], 'keys.previous'], [[']'], 'keys.nextmessage'], [['Esc'], 'keys.close'],
+  [['['], 'keys.previous'], [[']'], 'keys.nextmessage'], [['y'], 'keys.copy'], [['Shift', 'Y'], 'keys.copycurl'], [['Esc'], 'keys.close'],
 ];
 
 export function ShortcutHelp({ onClose }: { onClose: () => void }) {

@@ -124,6 +124,7 @@ export const messages = {
   'consume.nth': ['{n, plural, one {first delivery} other {delivery #}}', '{n, plural, one {première livraison} other {livraison n° #}}'],
   'consume.nogroups': ['The queue has no consumer group. Create one to consume.', 'La file n’a pas de groupe de consommateurs. Créez-en un pour consommer.'],
   'consume.empty': ['What is consumed appears here.', 'Ce qui est consommé apparaît ici.'],
+  'consume.waited': ['Sent to consumed: half within {half}, 95 % within {most}, 99 % within {all}', 'De l’envoi à la consommation : la moitié en {half}, 95 % en {most}, 99 % en {all}'],
   'consume.received': ['Received', 'Reçu'],
   'dead.lead': ['What failed too often, kept for 72 hours after it failed for the last time.', 'Ce qui a échoué trop souvent, conservé 72 heures après le dernier échec.'],
   'dead.off': ['This queue keeps no dead letters. Switch them on in its settings.', 'Cette file ne garde pas de messages non distribués. Activez-les dans ses paramètres.'],

@@ -119,6 +119,8 @@ export const frame = {
   'keys.pause': ['Pause or resume live figures', 'Suspendre ou reprendre le direct'],
   'keys.previous': ['Previous message in the viewer', 'Message précédent'],
   'keys.nextmessage': ['Next message in the viewer', 'Message suivant'],
+  'keys.copy': ['Copy the body of the message', 'Copier le corps du message'],
+  'keys.copycurl': ['Copy the message as curl', 'Copier le message en curl'],
   'keys.close': ['Close', 'Fermer'],
   'keys.off': ['Shortcuts of a single key are off; switch them on in the settings.', 'Les raccourcis à une touche sont désactivés ; activez-les dans les préférences.'],
   'perm.observe': ['observe', 'observer'],

@@ -6,13 +6,16 @@ import SplitPanel from '@cloudscape-design/components/split-panel';
 import StatusIndicator, { type StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
 import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect } from 'react';
+import { useEffect, useMemo } from 'react';
 import { history, lookRequest } from '../api/messages';
 import type { Message } from '../api/types';
+import { useFlash } from '../app/flash';
+import { usePreferences } from '../app/preferences';
 import { useProject } from '../app/session';
 import { typing } from '../app/Shortcuts';
 import { useFormat } from '../app/words';
 import { useT, type Key } from '../i18n';
+import { curl } from '../lib/code';
 import { download } from '../lib/export';
 import { Body, Text } from './body';
 import { AsCode } from './code';
@@ -66,16 +69,24 @@ interface Props {
 export function Viewer({ queue, message, ownHistory, onStep, onClose, onAgain }: Props) {
   const t = useT();
   const f = useFormat();
+  const flash = useFlash();
+  const { shortcuts } = usePreferences().preferences;
+  const request = useMemo(() => (ownHistory ? ({ method: 'GET', path: `/queues/${queue}/messages/${message.sequence}` } as const) : lookRequest(queue, { from_sequence: message.sequence, limit: 1 })), [ownHistory, queue, message.sequence]);
   useEffect(() => {
     const down = (e: KeyboardEvent) => {
-      if (typing(e) || e.ctrlKey || e.metaKey || e.altKey) return;
-      if (e.key === '[') onStep?.(-1);
+      if (typing(e) || e.ctrlKey || e.metaKey || e.altKey || (!shortcuts && e.key !== 'Escape')) return;
+      if (e.key === 'y' || e.key === 'Y') {
+        void navigator.clipboard.writeText(e.key === 'y' ? message.body : curl(request)).then(
+          () => flash({ type: 'success', content: t('state.copied') }),
+          () => flash({ type: 'error', content: t('state.copyfailed') }),
+        );
+      } else if (e.key === '[') onStep?.(-1);
       else if (e.key === ']') onStep?.(1);
       else if (e.key === 'Escape') onClose();
     };
     document.addEventListener('keydown', down);
     return () => document.removeEventListener('keydown', down);
-  }, [onStep, onClose]);
+  }, [onStep, onClose, message, request, flash, shortcuts, t]);
   const pairs = [
     { label: t('viewer.sent'), value: <Time at={message.sent} /> },
     { label: t('viewer.size'), value: f.bytes(message.size) },
@@ -104,7 +115,7 @@ export function Viewer({ queue, message, ownHistory, onStep, onClose, onAgain }:
           <Copy variant="button" text={message.body} label={t('viewer.copy')} />
           <Button iconName="download" onClick={() => download(`message-${message.sequence}.json`, 'application/json', message.body)}>{t('viewer.download')}</Button>
           {onAgain && <Button iconName="redo" onClick={() => onAgain(message)}>{t('viewer.again')}</Button>}
-          <AsCode request={ownHistory ? { method: 'GET', path: `/queues/${queue}/messages/${message.sequence}` } : lookRequest(queue, { from_sequence: message.sequence, limit: 1 })} />
+          <AsCode request={request} />
         </SpaceBetween>
         <Body
           key={message.sequence}

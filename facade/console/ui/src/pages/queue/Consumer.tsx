@@ -17,6 +17,7 @@ import { useProject } from '../../app/session';
 import { sentence, useFormat } from '../../app/words';
 import { useT } from '../../i18n';
 import { ndjson, download } from '../../lib/export';
+import { percentile } from '../../lib/percentile';
 import { oneLine } from '../../lib/visible';
 import { Body } from '../../parts/body';
 import { AsCode } from '../../parts/code';
@@ -61,6 +62,7 @@ export function Consumer({ queue, group: wanted }: TabProps & { group?: string |
   const request = consumeRequest(queue.id, { group: group || 'GROUP_ID', dead, most: Math.min(Math.max(count || 1, 1), 10), wait: interval, ackWait: wait || 30 });
 
   if (groups.error) return <Failure error={groups.error} retry={() => void groups.refetch()} />;
+  const times = run.rows.flatMap((r) => (r.meta?.delivery_count === 1 ? [Math.max(0, (r.received - new Date(r.meta.sent).getTime()) / 1000)] : []));
   const left = run.next === null ? 0 : Math.max(0, Math.ceil((run.next - now) / 1000));
   return (
     <SpaceBetween size="m">
@@ -107,6 +109,7 @@ export function Consumer({ queue, group: wanted }: TabProps & { group?: string |
         )}
       </Container>
       <div aria-live="polite" className="quiet">{run.rows.length > 0 ? t('consume.progress', { got: run.got, want: count }) : ''}</div>
+      {times.length > 0 && <p className="muted waited">{t('consume.waited', { half: f.duration(percentile(times, 50)), most: f.duration(percentile(times, 95)), all: f.duration(percentile(times, 99)) })}</p>}
       {run.rows.length === 0 ? <p className="hint">{t('consume.empty')}</p> : (
         <ol className="taken">
           {run.rows.map((r) => <Row key={r.key} row={r} queue={queue.id} now={now} ackWait={wait} settle={run.settle} />)}
