@@ -86,6 +86,35 @@ test('queues are deleted together, with what became of each', slow, async () => 
   await close();
 });
 
+test('two messages are compared, and a template outlives the page', slow, async () => {
+  const { queue } = await w.queueWithGroup('compared');
+  for (const total of [1, 2]) await w.api(`/queues/${queue}/messages`, { messages: [{ body: { id: 7, total } }] });
+  const { page, complaints, go, close } = await w.open();
+  await go(`/queues/${queue}/messages/2`);
+  await page.getByRole('tab', { name: 'Difference' }).click();
+  await page.locator('.diff del', { hasText: '"total": 1' }).waitFor();
+  assert.equal(await page.locator('.diff ins').textContent(), '+   "total": 2\n');
+  await page.getByRole('button', { name: 'Close' }).last().focus();
+  await page.keyboard.press('y');
+  await until('the body is copied', async () => (await page.evaluate(() => navigator.clipboard.readText())) === '{"id":7,"total":2}' || 'not yet');
+
+  await go(`/queues/${queue}?tab=test`);
+  const body = page.locator('textarea').first();
+  await body.fill('{"kept": true}');
+  await page.getByRole('button', { name: 'Templates' }).click();
+  await page.getByRole('menuitem', { name: 'Save as…' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('mine');
+  await page.getByRole('dialog').getByRole('button', { name: 'Save', exact: true }).click();
+  await page.reload();
+  assert.notEqual(await body.inputValue(), '{"kept": true}');
+  await page.getByRole('button', { name: 'Templates' }).click();
+  await page.getByRole('menuitem', { name: 'Templates' }).click();
+  await page.getByRole('menuitem', { name: 'mine' }).first().click();
+  await until('the template', async () => (await body.inputValue()) === '{"kept": true}' || body.inputValue());
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
 test('a network that is down is said within 5 s, and the page goes on by itself', slow, async () => {
   const { page, go, close } = await w.open();
   await go('/queues');

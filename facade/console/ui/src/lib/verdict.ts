@@ -21,7 +21,8 @@ export function verdict(c: Cluster): [Key, Values] {
   return [`cluster.${standing(c)}`, { up: c.up, size: c.size, lose: c.can_lose, n: behind(c) }];
 }
 
-/** fullness is the part of a disk that is used. */
+/** fullness is the part of a disk that is used, of what may be used at all. */
 export function fullness(d: Cluster['nodes'][number]['disk']): number | null {
-  return d.total_bytes > 0 ? Math.min(1, d.used_bytes / d.total_bytes) : null;
+  const all = d.used_bytes + d.free_bytes; // what is kept for others belongs to neither
+  return all > 0 ? d.used_bytes / all : null;
 }

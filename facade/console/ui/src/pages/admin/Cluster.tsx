@@ -125,7 +125,7 @@ function Nodes({ cluster }: { cluster: State }) {
         columnDefinitions={[
           { id: 'name', header: t('cluster.node'), isRowHeader: true, minWidth: 110, cell: (r) => (r.node ? <To path={`/admin/cluster/${encodeURIComponent(r.name)}`}>{r.name}</To> : r.name) },
           {
-            id: 'state', header: t('cluster.state'), minWidth: 180,
+            id: 'state', header: t('cluster.state'), minWidth: 150,
             cell: (r) => (!r.node ? <StatusIndicator type="error">{t('cluster.silent')}</StatusIndicator> : (
               <>
                 <StatusIndicator type={r.node.ready ? 'success' : 'warning'}>{t(r.node.ready ? 'cluster.ready' : 'cluster.notready')}</StatusIndicator>
@@ -135,13 +135,12 @@ function Nodes({ cluster }: { cluster: State }) {
             )),
           },
           { id: 'streams', header: t('cluster.streams'), cell: (r) => <Num>{f.count(sum(r.node, (m) => m.led_streams))}</Num> },
-          { id: 'consumers', header: t('cluster.consumers'), cell: (r) => <Num>{f.count(sum(r.node, (m) => m.led_consumers))}</Num> },
           { id: 'behind', header: t('cluster.behindn'), cell: (r) => <Num bad={(sum(r.node, (m) => m.replicas_behind + m.replicas_offline) ?? 0) > 0}>{f.count(sum(r.node, (m) => m.replicas_behind + m.replicas_offline))}</Num> },
           { id: 'stored', header: t('cluster.stored'), minWidth: 110, cell: (r) => <Num>{f.bytes(sum(r.node, (m) => m.stored_bytes))}</Num> },
-          { id: 'disk', header: t('cluster.diskof'), minWidth: 190, cell: (r) => (r.node ? <Num bad={r.node.disk.full}>{t('cluster.free', { free: f.bytes(r.node.disk.free_bytes), total: f.bytes(r.node.disk.total_bytes) })}</Num> : '–') },
+          { id: 'disk', header: t('cluster.diskof'), minWidth: 160, cell: (r) => (r.node ? <Num bad={r.node.disk.full}>{t('cluster.free', { free: f.bytes(r.node.disk.free_bytes), total: f.bytes(r.node.disk.total_bytes) })}</Num> : '–') },
           { id: 'uptime', header: t('cluster.uptime'), cell: (r) => <Num>{f.duration(r.node?.uptime_seconds)}</Num> },
           { id: 'version', header: t('cluster.version'), cell: (r) => <span className="cell">{r.node?.version ?? '–'}</span> },
-          { id: 'actions', header: t('alarms.actions'), minWidth: 110, cell: (r) => !r.node && <Button variant="inline-link" ariaLabel={`${t('cluster.remove')} ${r.name}`} onClick={() => setRemoving(r.name)}>{t('cluster.remove')}</Button> },
+          ...(cluster.silent_members.length === 0 ? [] : [{ id: 'actions', header: t('alarms.actions'), minWidth: 110, cell: (r: NodeRow) => !r.node && <Button variant="inline-link" ariaLabel={`${t('cluster.remove')} ${r.name}`} onClick={() => setRemoving(r.name)}>{t('cluster.remove')}</Button> }]),
         ]}
       />
       {removing !== null && <Remove name={removing} onClose={() => setRemoving(null)} />}
