@@ -272,7 +272,8 @@ test('11: markup, 512 KB, bytes that are no UTF-8, control characters and long n
   await shown(bodies[0]);
   await page.getByRole('tab', { name: 'Tree' }).click();
   await page.locator('.tree').getByText('<script>window.harmed = true</script>').waitFor();
-  await go(`/queues/${queue}/messages/2`);
+  await visit(page, '/settings');
+  await visit(page, `/queues/${queue}/messages/2`);
   await shown(/"n": 9007199254740993/);
   await page.getByRole('tab', { name: 'Tree' }).click();
   await page.locator('.tree').getByText('9007199254740993').waitFor();
@@ -283,7 +284,8 @@ test('11: markup, 512 KB, bytes that are no UTF-8, control characters and long n
   await page.locator('.hex').getByText('7b 22 6e 22 3a 39 30').waitFor();
   const times = [];
   for (let i = 0; i < 3; i++) {
-    await go(`/queues/${queue}/messages/3`);
+    await visit(page, '/settings');
+    await visit(page, `/queues/${queue}/messages/3`);
     await body.waitFor();
     times.push(await page.evaluate(async () => {
       const button = [...document.querySelectorAll('button')].find((b) => /Show all/.test(b.textContent));
@@ -302,7 +304,7 @@ test('11: markup, 512 KB, bytes that are no UTF-8, control characters and long n
   const bytes = Buffer.from([0x22, 0xff, 0xfe, 0x22]);
   const refused = await fetch(`${w.env.DMS_ENDPOINT}/v2/${w.env.DMS_PROJECT_ID}/queues/${queue}/messages`, { method: 'POST', headers: { 'X-Auth-Token': w.env.DMS_TOKEN, 'Content-Type': 'application/json' }, body: Buffer.concat([Buffer.from('{"messages":[{"body":'), bytes, Buffer.from('}]}')]) });
   assert.equal(refused.status, 400);
-  await go(`/queues/${queue}?tab=test`);
+  await visit(page, `/queues/${queue}?tab=test`);
   const field = page.locator('textarea').first();
   const before = await field.inputValue();
   await page.locator('input[type=file]').setInputFiles({ name: 'latin.json', mimeType: 'application/json', buffer: bytes });
@@ -341,47 +343,47 @@ test('12: curl that was copied does in a shell what the button does', slow, asyn
   const shown = await w.api(`/queues/${made.id}?include_deadletter=true`);
   assert.deepEqual([shown.name, shown.description, shown.queue_mode, shown.max_consume_count], ['it-s', "l'été $HOME `id` \\", 'NORMAL', 3]);
 
-  await go(`/queues/${queue}?tab=groups`);
+  await visit(page, `/queues/${queue}?tab=groups`);
   await page.getByRole('button', { name: 'Create consumer group' }).or(page.getByRole('button', { name: /^Create .*group/ })).first().click();
   await dialog.locator('textarea').fill('billing');
   await run(await copied(dialog));
   assert.deepEqual((await groups()).map((g) => g.name).sort(), ['billing', 'readers']);
 
-  await go(`/queues/${queue}?tab=test`);
+  await visit(page, `/queues/${queue}?tab=test`);
   await page.locator('textarea').first().fill('{"from": "a shell"}');
   await run(await copied());
   const { messages } = await w.api(`/queues/${queue}/messages?order=newest&limit=1`);
   assert.deepEqual(messages[0].body, { from: 'a shell' });
 
-  await go(`/queues/${queue}?tab=dead`);
+  await visit(page, `/queues/${queue}?tab=dead`);
   await page.getByRole('button', { name: 'Redrive…' }).click();
   await dialog.getByText(/1 message would be moved/).waitFor();
   await run(await copied(dialog));
   await until('no dead letters', async () => (await groups()).every((g) => g.available_deadletters === 0) || groups());
 
-  await go(`/queues/${queue}/groups/${group}`);
+  await visit(page, `/queues/${queue}/groups/${group}`);
   await page.getByRole('button', { name: /^Move|^Reset/ }).first().click();
   await dialog.getByText('At the end').or(dialog.getByText(/end/i)).first().click();
   const moved = await run(await copied(dialog));
   assert.deepEqual([moved.to_sequence, moved.dry_run], [messages[0].sequence + 1, false]);
 
-  await go('/alarms');
+  await visit(page, '/alarms');
   await page.getByRole('button', { name: 'Create alarm' }).click();
   await dialog.getByLabel('Name').first().fill('by-shell');
   await run(await copied(dialog));
   assert.ok((await w.api('/alarms')).alarms.some((a) => a.name === 'by-shell'));
 
-  await go('/access-keys');
+  await visit(page, '/access-keys');
   await page.getByRole('button', { name: 'Create access key' }).first().click();
   await dialog.getByLabel('Description').fill('by shell');
   assert.equal((await run(await copied(dialog))).description, 'by shell');
 
-  await go(`/queues/${queue}?tab=settings`);
+  await visit(page, `/queues/${queue}?tab=settings`);
   await page.getByRole('button', { name: 'Purge…' }).click();
   await run(await copied(dialog));
   assert.equal((await w.api(`/queues/${queue}/messages`)).messages.length, 0);
 
-  await go(`/queues/${queue}?tab=settings`);
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Delete…' }).click();
   await run(await copied(dialog));
   await assert.rejects(w.api(`/queues/${queue}`), /404/);
@@ -429,6 +431,7 @@ test('14: what belongs to another project gives the same page as what never was'
   const { queue } = await w.queueWithGroup('ours');
   const never = '00000000-0000-4000-8000-000000000000';
   const { page, go, close } = await w.open();
+  await go('/settings');
   const bodies = [];
   page.on('response', async (r) => r.status() === 404 && bodies.push((await r.text()).replace(/"request_id":"[^"]*"/, '')));
   for (const [foreign, missing] of [
@@ -438,10 +441,10 @@ test('14: what belongs to another project gives the same page as what never was'
     const seen = [];
     for (const path of [foreign, missing]) {
       bodies.length = 0;
-      await go(path);
+      await visit(page, path);
       await page.getByRole('heading', { name: 'There is nothing here', level: 1 }).waitFor();
-      await settled(page);
       seen.push({ title: await page.title(), text: await page.locator('#content').innerText(), path: await page.locator('nav[aria-label="Path to this page"]').innerText(), answers: [...new Set(bodies)] });
+      await visit(page, '/settings');
     }
     assert.deepEqual(seen[0], seen[1]);
     assert.doesNotMatch(seen[0].text, /theirs|secret/);
