@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { cluster } from './cluster.mjs';
-import { api, furnish, launch, routes, settled, signInButton, until, world } from './world.mjs';
+import { api, furnish, launch, routes, settled, shell, signInButton, until, visit, world } from './world.mjs';
 
 let w;
 before(async () => {
@@ -147,6 +147,83 @@ for (const theme of ['light', 'dark']) {
     });
   }
 }
+
+test('12: curl that was copied does in a shell what the button does', slow, async () => {
+  const { queue, group } = await furnish(w, 'copied');
+  const { page, complaints, go, close } = await w.open();
+  const copied = async (within = page) => {
+    await within.getByRole('button', { name: 'Show as code' }).first().click();
+    const code = page.getByRole('dialog').filter({ hasText: 'The same as code' });
+    await code.getByRole('button', { name: 'Copy curl' }).click();
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    await code.getByRole('button', { name: 'Close' }).first().click();
+    await code.waitFor({ state: 'detached' });
+    return text;
+  };
+  const run = async (code) => {
+    const text = await shell(code, w.env);
+    assert.doesNotMatch(text, /"(error_code|code)":"/, code);
+    return text === '' ? undefined : JSON.parse(text);
+  };
+  const dialog = page.getByRole('dialog').last();
+  const groups = async () => (await w.api(`/queues/${queue}/groups?include_deadletter=true`)).groups;
+
+  await go('/queues/create');
+  await page.getByLabel('Name', { exact: true }).first().fill("it-s");
+  await page.getByLabel(/^Description/).first().fill("l'été $HOME `id` \\");
+  await page.getByRole('tab', { name: 'curl' }).click();
+  await page.getByRole('button', { name: 'Copy curl' }).click();
+  const made = await run(await page.evaluate(() => navigator.clipboard.readText()));
+  const shown = await w.api(`/queues/${made.id}?include_deadletter=true`);
+  assert.deepEqual([shown.name, shown.description, shown.queue_mode, shown.max_consume_count], ['it-s', "l'été $HOME `id` \\", 'NORMAL', 3]);
+
+  await visit(page, `/queues/${queue}?tab=groups`);
+  await page.getByRole('button', { name: 'Create consumer group' }).or(page.getByRole('button', { name: /^Create .*group/ })).first().click();
+  await dialog.locator('textarea').fill('billing');
+  await run(await copied(dialog));
+  assert.deepEqual((await groups()).map((g) => g.name).sort(), ['billing', 'readers']);
+
+  await visit(page, `/queues/${queue}?tab=test`);
+  await page.locator('textarea').first().fill('{"from": "a shell"}');
+  await run(await copied());
+  const { messages } = await w.api(`/queues/${queue}/messages?order=newest&limit=1`);
+  assert.deepEqual(messages[0].body, { from: 'a shell' });
+
+  await visit(page, `/queues/${queue}?tab=dead`);
+  await page.getByRole('button', { name: 'Redrive…' }).click();
+  await dialog.getByText(/1 message would be moved/).waitFor();
+  await run(await copied(dialog));
+  await until('no dead letters', async () => (await groups()).every((g) => g.available_deadletters === 0) || groups());
+
+  await visit(page, `/queues/${queue}/groups/${group}`);
+  await page.getByRole('button', { name: /^Move|^Reset/ }).first().click();
+  await dialog.getByText('At the end').or(dialog.getByText(/end/i)).first().click();
+  const moved = await run(await copied(dialog));
+  assert.deepEqual([moved.to_sequence, moved.dry_run], [messages[0].sequence + 1, false]);
+
+  await visit(page, '/alarms');
+  await page.getByRole('button', { name: 'Create alarm' }).click();
+  await dialog.getByLabel('Name').first().fill('by-shell');
+  await run(await copied(dialog));
+  assert.ok((await w.api('/alarms')).alarms.some((a) => a.name === 'by-shell'));
+
+  await visit(page, '/access-keys');
+  await page.getByRole('button', { name: 'Create access key' }).first().click();
+  await dialog.getByLabel('Description').fill('by shell');
+  assert.equal((await run(await copied(dialog))).description, 'by shell');
+
+  await visit(page, `/queues/${queue}?tab=settings`);
+  await page.getByRole('button', { name: 'Purge…' }).click();
+  await run(await copied(dialog));
+  assert.equal((await w.api(`/queues/${queue}/messages`)).messages.length, 0);
+
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Delete…' }).click();
+  await run(await copied(dialog));
+  await assert.rejects(w.api(`/queues/${queue}`), /404/);
+  assert.deepEqual(complaints.filter((c) => !/40[04]/.test(c)), []);
+  await close();
+});
 
 test('10: when one of three nodes is killed it is said within 5 s, the pages go on, and the verdict is right', slow, async () => {
   const c = await cluster();
