@@ -188,17 +188,9 @@ func (w *World) SetUp(ctx context.Context) error {
 			q.id = made.ID
 			t.queues = append(t.queues, q)
 			for k := range 2 {
-				var made struct{ Groups []struct{ ID string } }
-				err := c.create(ctx, history.CreateGroup, q.id, "/queues/"+q.id+"/groups", func(try int) string {
-					return fmt.Sprintf(`{"groups":[{"name":"g%d-%d"}]}`, k, try)
-				}, &made)
-				if err != nil {
+				if err := c.addGroup(ctx, q, fmt.Sprintf("g%d", k)); err != nil {
 					return err
 				}
-				if len(made.Groups) != 1 {
-					return fmt.Errorf("%d groups were made instead of one", len(made.Groups))
-				}
-				q.groups = append(q.groups, &group{queue: q, id: made.Groups[0].ID})
 			}
 		}
 	}
