@@ -36,7 +36,7 @@ func TestAcknowledgedMessagesSurvive(t *testing.T) {
 	}
 	t.Parallel()
 	s, dir := newSeed(t), folder(t)
-	c, err := newCluster(t, clusterOptions{number: 1, binary: shipped, disk: shortDisk, logs: dir})
+	c, err := newCluster(t, clusterOptions{number: 1, build: shipped, disk: shortDisk, logs: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCluster(t, clusterOptions{number: 1, binary: shipped, disk: *diskSize, logs: dir})
+	c, err := newCluster(t, clusterOptions{number: 1, build: shipped, disk: *diskSize, logs: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

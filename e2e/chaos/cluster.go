@@ -34,7 +34,7 @@ type accessKey struct{ id, secret, project string }
 // clusterOptions say what differs between clusters.
 type clusterOptions struct {
 	number int    // of the cluster among those of this process, from 1
-	binary string // one of the builds
+	build  string // that all nodes run
 	disk   int64  // bytes of each node
 	logs   string // folder for what the nodes log
 }
@@ -47,7 +47,7 @@ func newCluster(t testing.TB, o clusterOptions) (*cluster, error) {
 		return nil, err
 	}
 	keys := filepath.Join(dir, "keys")
-	if err := run(binary(o.binary), "keys", "init", "--dir", keys); err != nil {
+	if err := run(binary(o.build), "keys", "init", "--dir", keys); err != nil {
 		return nil, err
 	}
 	for i := range c.keys {
@@ -63,7 +63,7 @@ func newCluster(t testing.TB, o clusterOptions) (*cluster, error) {
 			return nil, err
 		}
 		t.Cleanup(func() { log.Close() }) // after the node has ended
-		n := &node{index: i, name: name, binary: binary(o.binary), net: c.net, log: c.leaders.follow(i, log), config: filepath.Join(dir, name+".yaml")}
+		n := &node{index: i, name: name, build: o.build, net: c.net, log: c.leaders.follow(i, log), config: filepath.Join(dir, name+".yaml")}
 		if n.disk, err = newDisk(dir, name, o.disk); err != nil {
 			return nil, err
 		}

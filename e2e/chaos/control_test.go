@@ -22,7 +22,7 @@ func TestAServiceThatDoesNotSyncLoses(t *testing.T) {
 	}
 	t.Parallel()
 	s, dir := newSeed(t), folder(t)
-	c, err := newCluster(t, clusterOptions{number: 2, binary: unsynced, disk: shortDisk, logs: dir})
+	c, err := newCluster(t, clusterOptions{number: 2, build: unsynced, disk: shortDisk, logs: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,8 @@ func cutOne(ctx context.Context, f *field) error {
 }
 
 // cutPower ends nodes with what their disks had then, and makes the disks usable again.
-// All disks stop before any process does.
+// No process runs any more when the first disk stops, for a node without power answers
+// nothing.
 func (c *cluster) cutPower(nodes ...*node) error {
 	hit := func(what func(*node) error) error {
 		return c.all(func(n *node) error {
@@ -112,6 +113,7 @@ func (c *cluster) cutPower(nodes ...*node) error {
 		})
 	}
 	return errors.Join(
+		hit((*node).pause),
 		hit(func(n *node) error { return n.disk.cut() }),
 		hit((*node).kill),
 		hit(func(n *node) error { return n.disk.again() }),

@@ -41,6 +41,8 @@ func faults() []fault {
 		{name: "N17", title: "truncation of a file of one replica", weight: 2, damages: true, strike: truncate},
 		{name: "N18", title: "an old copy of a node's disk comes back", damages: true, strike: stale},
 		{name: "N19", title: "a node's disk is lost", damages: true, strike: lose},
+		{name: "N20", title: "every write of a node fails", strike: failDisk},
+		{name: "N22", title: "a node's clock is wrong", strike: skewClock},
 		{name: "5x", title: "five times the load of the peak", strike: overload},
 	}
 }

@@ -37,3 +37,25 @@ func (f *field) full(ctx context.Context, nodes ...*node) error {
 func fillOne(ctx context.Context, f *field) error { return f.full(ctx, f.leader()) }
 
 func fillAll(ctx context.Context, f *field) error { return f.full(ctx, f.cluster.nodes[:]...) }
+
+const failLeast, failMost = 3 * time.Second, 10 * time.Second
+
+// failDisk lets every write of a leader fail for a while. What it could not write it must
+// not confirm. Its disk has lost what was not synced when it gets a new start.
+func failDisk(ctx context.Context, f *field) error {
+	n := f.leader()
+	f.note("%s led %d queues", n.name, f.led(n))
+	if err := n.disk.cut(); err != nil {
+		return err
+	}
+	f.hold(ctx, failLeast, failMost)
+	if err := n.ready(ctx); err != nil {
+		f.note("then %.120v", err)
+	} else {
+		f.note("then it served")
+	}
+	if err := errors.Join(n.kill(), n.disk.again()); err != nil {
+		return err
+	}
+	return f.back(ctx, n)
+}

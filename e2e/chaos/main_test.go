@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -29,7 +31,7 @@ func mainCode(m *testing.M) int {
 	}
 	code, err := 1, error(nil)
 	if os.Getenv(insideVariable) == "" {
-		code, err = enter()
+		code, err = enter(builds())
 	} else if err = furnish(); err == nil {
 		code = m.Run()
 	}
@@ -37,6 +39,15 @@ func mainCode(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return code
+}
+
+// builds are those that the tests need; that with a wrong clock takes long to make.
+func builds() []string {
+	needed := []string{shipped, unsynced}
+	if *loadFor > 0 && (*only == "" || slices.Contains(strings.Split(*only, ","), "N22")) {
+		needed = append(needed, skewed)
+	}
+	return needed
 }
 
 // demanded reports whether whoever runs the tests wants those that need root.

@@ -48,7 +48,7 @@ func await(ctx context.Context, what string, condition func() error) error {
 type node struct {
 	index  int
 	name   string
-	binary string
+	build  string
 	config string // file
 	net    network
 	disk   *disk
@@ -64,9 +64,14 @@ func (n *node) url() string { return "http://" + net.JoinHostPort(n.net.address(
 func (n *node) data() string { return filepath.Join(n.disk.mount, "data") }
 
 // start runs the node. It need not be ready yet.
-func (n *node) start() error {
+func (n *node) start() error { return n.startAs(n.build) }
+
+// startAs runs another build, with variables of its own.
+func (n *node) startAs(build string, variables ...string) error {
 	// nsenter becomes the service, so that signals reach that.
-	p, err := e2e.Launch(exec.Command("nsenter", "--net="+n.net.path(n.index), "--", n.binary, "serve", "--config", n.config), n.log)
+	cmd := exec.Command("nsenter", "--net="+n.net.path(n.index), "--", binary(build), "serve", "--config", n.config)
+	cmd.Env = variables
+	p, err := e2e.Launch(cmd, n.log)
 	if err != nil {
 		return err
 	}

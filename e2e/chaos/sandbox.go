@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -43,7 +44,7 @@ func missing() error {
 // enter builds what is to be run, runs this program again as the first process of new
 // namespaces, and returns its exit code. The builds come first because there is no
 // network inside.
-func enter() (code int, err error) {
+func enter(builds []string) (code int, err error) {
 	if err := missing(); err != nil {
 		return 1, fmt.Errorf("power cuts and partitions cannot be made: %w", err)
 	}
@@ -54,7 +55,7 @@ func enter() (code int, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
 	defer cancel()
-	if err := buildAll(ctx, folder); err != nil {
+	if err := buildAll(ctx, folder, builds); err != nil {
 		return 1, err
 	}
 	self, err := os.Executable()
@@ -77,29 +78,26 @@ func enter() (code int, err error) {
 	return 1, err
 }
 
-// buildAll builds the service as it is shipped, and the one that must lose.
-func buildAll(ctx context.Context, folder string) error {
-	for name, flags := range map[string]func(context.Context, string) ([]string, error){
-		shipped:  func(context.Context, string) ([]string, error) { return nil, nil },
-		unsynced: overlay,
-	} {
-		into := folder + "/" + name
+// buildAll makes builds of the service, each in a folder of its name.
+func buildAll(ctx context.Context, folder string, builds []string) error {
+	for _, name := range builds {
+		into := filepath.Join(folder, name)
 		if err := os.Mkdir(into, 0o700); err != nil {
 			return err
 		}
-		f, err := flags(ctx, into)
+		flags, err := overlay(ctx, name, into)
 		if err != nil {
 			return err
 		}
-		if _, err := e2e.Build(ctx, into, f...); err != nil {
-			return err
+		if _, err := e2e.Build(ctx, into, flags...); err != nil {
+			return fmt.Errorf("%s build: %w", name, err)
 		}
 	}
 	return nil
 }
 
 // binary is the path of a build inside.
-func binary(name string) string { return os.Getenv(insideVariable) + "/" + name + "/dms" }
+func binary(name string) string { return filepath.Join(os.Getenv(insideVariable), name, "dms") }
 
 // furnish makes the namespaces usable: mounts stay inside, /proc tells of the processes
 // inside, and named networks live in a folder of their own.

@@ -128,22 +128,27 @@ func TestACutNetworkIsSilentUntilItHeals(t *testing.T) {
 	}
 }
 
-func TestTheControlDiffersFromTheProduct(t *testing.T) {
-	dir := t.TempDir()
-	flags, err := overlay(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(flags) != 2 || flags[0] != "-overlay" {
-		t.Errorf("flags are %q", flags)
-	}
-	for _, c := range unsyncing() {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(c.file)))
+func TestChangedBuildsDifferFromTheProduct(t *testing.T) {
+	for _, name := range []string{unsynced, skewed} {
+		dir := t.TempDir()
+		flags, err := overlay(t.Context(), name, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.old.Match(text) || !strings.Contains(string(text), c.new) {
-			t.Errorf("%s is not changed", c.file)
+		if len(flags) != 2 || flags[0] != "-overlay" {
+			t.Errorf("flags of the %s build are %q", name, flags)
 		}
+		for _, c := range changes(name) {
+			text, err := os.ReadFile(filepath.Join(dir, filepath.Base(c.file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), c.new) {
+				t.Errorf("%s is not changed", c.file)
+			}
+		}
+	}
+	if flags, err := overlay(t.Context(), shipped, t.TempDir()); len(flags) > 0 || err != nil {
+		t.Errorf("the product is built with %q, %v", flags, err)
 	}
 }
