@@ -43,6 +43,7 @@ func faults() []fault {
 		{name: "N19", title: "a node's disk is lost", damages: true, strike: lose},
 		{name: "N20", title: "every write of a node fails", strike: failDisk},
 		{name: "N22", title: "a node's clock is wrong", strike: skewClock},
+		{name: "N27", title: "clients that break off in a request", strike: breakOff},
 		{name: "5x", title: "five times the load of the peak", strike: overload},
 	}
 }

@@ -25,7 +25,7 @@ type Plan struct {
 	Late       float64       // batches whose acknowledgement comes too late
 	Twice      float64       // batches that are acknowledged again
 	Misused    float64       // batches of which a handle is misused
-	Leave      float64       // polls that the client gives up in the middle
+	Leave      float64       // polls and sends with a key that the client gives up in the middle
 	Delayed    float64       // messages on NORMAL queues with a delay
 	Think      time.Duration // at most, between a delivery and its acknowledgement
 	Drain      time.Duration // at most

@@ -41,7 +41,16 @@ func (p *producer) sendOnce(n int) {
 		return
 	}
 	key := "key-" + history.NewNonce()
-	again := func() int { return p.send(ctx, p.queue, key, batch) }
+	leaves := p.chance(p.w.plan.Leave)
+	again := func() int {
+		if !leaves {
+			return p.send(ctx, p.queue, key, batch)
+		}
+		leaves = false
+		short, cancel := context.WithTimeout(ctx, time.Duration(1+p.rng.IntN(50))*time.Millisecond)
+		defer cancel()
+		return p.send(short, p.queue, key, batch)
+	}
 	for status := p.persist(history.Send, p.queue.id, time.Time{}, again); status/100 == 2 && p.chance(.05); {
 		status = again()
 	}
