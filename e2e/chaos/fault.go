@@ -44,6 +44,7 @@ func faults() []fault {
 		{name: "N20", title: "every write of a node fails", strike: failDisk},
 		{name: "N22", title: "a node's clock is wrong", strike: skewClock},
 		{name: "N27", title: "clients that break off in a request", strike: breakOff},
+		{name: "N34", title: "queues made and deleted under one name", strike: storm},
 		{name: "5x", title: "five times the load of the peak", strike: overload},
 	}
 }

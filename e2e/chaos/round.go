@@ -27,7 +27,7 @@ type strike struct {
 	Seen        []string
 	Complaints  []string
 	Worst       time.Duration // longest wait of an operation that was under way meanwhile
-	Errors      int           // operations without an answer in the end
+	Errors      int           // sends without an answer in the end
 }
 
 // round is one history: its faults come one after the other under load.
@@ -150,6 +150,10 @@ func (f *field) underLoad(ctx context.Context, r round, p *played, log func(stri
 	return nil
 }
 
+// failed reports whether an operation was an error for its client. An acknowledgement
+// whose lease ran out meanwhile is none: its message comes again.
+func failed(o workload.Operation) bool { return !o.Known && o.Op == history.Send }
+
 // weigh finds what clients felt of each strike.
 func weigh(strikes []strike, operations []workload.Operation) {
 	for i := range strikes {
@@ -159,7 +163,7 @@ func weigh(strikes []strike, operations []workload.Operation) {
 				continue
 			}
 			s.Worst = max(s.Worst, o.Took())
-			if !o.Known {
+			if failed(o) {
 				s.Errors++
 			}
 		}

@@ -16,14 +16,15 @@ import (
 
 // tally adds up the rounds of a run.
 type tally struct {
-	Seed     uint64
-	For      time.Duration
-	Rate     int
-	Rounds   int
-	Messages history.Totals
-	Strikes  []strike
-	Sends    int // operations: sends and acknowledgements
-	Errors   int // of them, without an answer in the end
+	Seed       uint64
+	For        time.Duration
+	Rate       int
+	Rounds     int
+	Messages   history.Totals
+	Strikes    []strike
+	Operations int // sends and acknowledgements
+	Errors     int // sends without an answer in the end
+	Lapsed     int // acknowledgements without an answer until their leases ended
 
 	Violations int      // of the checks
 	Violated   []string // names of the checks
@@ -45,10 +46,13 @@ func (t *tally) add(p *played) error {
 	t.Messages.Deliveries += p.Deliveries
 	t.Messages.Unknown += p.Unknown
 	t.Strikes = append(t.Strikes, p.Strikes...)
-	t.Sends += len(p.Operations)
+	t.Operations += len(p.Operations)
 	for _, o := range p.Operations {
-		if !o.Known {
+		switch {
+		case failed(o):
 			t.Errors++
+		case !o.Known:
+			t.Lapsed++
 		}
 	}
 	for i, f := range p.Findings {
@@ -118,8 +122,8 @@ func waited(sorted []time.Duration) string {
 
 func (t *tally) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "seed %d, %d rounds: %d acknowledged, %d unknown, %d settled; %d faults; %d operations, %d without an answer\n",
-		t.Seed, t.Rounds, t.Messages.Stored, t.Messages.Unknown, t.Messages.Settled, len(t.Strikes), t.Sends, t.Errors)
+	fmt.Fprintf(&s, "seed %d, %d rounds: %d acknowledged, %d unknown, %d settled; %d faults; %d operations, %d sends without an answer, %d acknowledgements that lapsed\n",
+		t.Seed, t.Rounds, t.Messages.Stored, t.Messages.Unknown, t.Messages.Settled, len(t.Strikes), t.Operations, t.Errors, t.Lapsed)
 	for _, f := range t.kinds() {
 		w := t.waits(f.name)
 		fmt.Fprintf(&s, "%-8s %-40s %3d times, waited %s s\n", f.name, f.title, len(w), waited(w))

@@ -54,8 +54,9 @@ func TestAStrikeIsWeighedByWhatClientsFelt(t *testing.T) {
 		{Start: 1 * s, End: 9 * s, Known: true}, // before
 		{Start: 9 * s, End: 12 * s, Known: true},
 		{Start: 19 * s, End: 26 * s, Known: true}, // begun in it
-		{Start: 11 * s, End: 13 * s},
-		{Start: 21 * s, End: 39 * s}, // between
+		{Start: 11 * s, End: 13 * s, Op: history.Send},
+		{Start: 11 * s, End: 13 * s, Op: history.Ack}, // its lease ended
+		{Start: 21 * s, End: 39 * s},                  // between
 	})
 	if got := strikes[0]; got.Worst != 7*s || got.Errors != 1 {
 		t.Errorf("the first strike is weighed %v and %d errors, want 7s and 1", got.Worst, got.Errors)
