@@ -75,7 +75,10 @@ func enter(builds []string) (code int, err error) {
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok && failed.Exited() {
 		return failed.ExitCode(), nil
 	}
-	return 1, err
+	if err != nil {
+		return 1, err
+	}
+	return 0, nil
 }
 
 // buildAll makes builds of the service, each in a folder of its name.
