@@ -13,17 +13,26 @@ const (
 	pauseMost           = 20 * time.Second
 )
 
-// whole waits until all nodes serve.
+// startsAgain is how often a node that ended by itself is started again, as whatever runs
+// services on a machine does.
+const startsAgain = 5
+
+// whole waits until all nodes serve. That a node ended by itself is a complaint.
 func (f *field) whole(ctx context.Context) error {
-	for _, n := range f.cluster.nodes {
-		if err := n.ready(ctx); errors.Is(err, errEnded) {
-			f.complain("%.600v", err)
-			if err := n.start(); err != nil {
-				return err
+	for again := 0; ; again++ {
+		err := f.cluster.awaitReady(ctx)
+		if !errors.Is(err, errEnded) || again == startsAgain {
+			return err
+		}
+		for _, n := range f.cluster.nodes {
+			if err := n.ready(ctx); errors.Is(err, errEnded) {
+				f.complain("%v", err)
+				if err := n.start(); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	return f.cluster.awaitReady(ctx)
 }
 
 func (f *field) kill(ctx context.Context, n *node) error {

@@ -135,8 +135,7 @@ func (f *field) led(n *node) (count int) {
 	return count
 }
 
-// back starts nodes that are down and waits until all serve. A node that ended by itself
-// is a complaint, and started again.
+// back starts nodes that are down and waits until all serve.
 func (f *field) back(ctx context.Context, nodes ...*node) error {
 	for _, n := range nodes {
 		if err := n.start(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -106,7 +107,7 @@ func (n *node) ready(ctx context.Context) error {
 	}
 	select {
 	case <-p.Exited():
-		return fmt.Errorf("%s %w: %.2000s", n.name, errEnded, tail(p.Log()))
+		return fmt.Errorf("%s %w: %.600s", n.name, errEnded, lastLine(p.Log()))
 	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -177,11 +178,8 @@ func (n *node) signal(s syscall.Signal) error {
 	return nil
 }
 
-// tail is the end of a text.
-func tail(s string) string {
-	const most = 2000
-	if len(s) > most {
-		return s[len(s)-most:]
-	}
-	return s
+// lastLine is where a process says why it ends.
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndex(s, "\n")+1:]
 }
