@@ -26,8 +26,7 @@ type Linearity struct {
 // partition; it is cut into pieces, because a log restricted to some of its messages is
 // a log again. The search as a whole ends after Expect.Budget.
 func Linear(r *Run) Linearity {
-	var all Linearity
-	deadline := time.Now().Add(r.expect.Budget)
+	var pieces []piece
 	for _, q := range r.queues {
 		if !q.FIFO {
 			continue
@@ -35,26 +34,40 @@ func Linear(r *Run) Linearity {
 		for _, g := range q.groups {
 			l := r.newLog(g)
 			for from := 0; from < len(l.order); from += pieceStep {
-				all.Pieces++
 				to := min(from+pieceSize, len(l.order))
-				left := time.Until(deadline)
-				if left <= 0 {
-					all.Undecided++
-					continue
-				}
-				switch porcupine.CheckOperationsTimeout(logModel(), l.piece(from, to), left) {
-				case porcupine.Unknown:
-					all.Undecided++
-				case porcupine.Illegal:
-					all.Violations = append(all.Violations, l.violation(from, to))
-				}
-				if to == len(l.order) {
+				if pieces = append(pieces, piece{l, from, to}); to == len(l.order) {
 					break
 				}
 			}
 		}
 	}
+	all := Linearity{Pieces: len(pieces)}
+	deadline := time.Now().Add(r.expect.Budget)
+	for i, p := range pieces {
+		// One that is hard to decide must not take the time of all others.
+		share := time.Until(deadline) / time.Duration(len(pieces)-i) * shares
+		if share = min(share, time.Until(deadline)); share <= 0 {
+			all.Undecided++
+			continue
+		}
+		switch porcupine.CheckOperationsTimeout(logModel(), p.log.piece(p.from, p.to), share) {
+		case porcupine.Unknown:
+			all.Undecided++
+		case porcupine.Illegal:
+			all.Violations = append(all.Violations, p.log.violation(p.from, p.to))
+		}
+	}
 	return all
+}
+
+// shares is how much of the time left one piece may take, in equal parts of it: most
+// pieces need next to nothing.
+const shares = 4
+
+// piece is the messages [from, to) of a log.
+type piece struct {
+	log      *log
+	from, to int
 }
 
 // log is the order in which a group first got its messages: in a log that is the order
