@@ -7,7 +7,8 @@ SHELL := /bin/bash
 # T is how long each fuzz target runs in "make fuzz".
 T ?= 30s
 # N is how many operations "make model" compares, FOR how long "make faults" and "make
-# chaos" run, SEED which choices they repeat; 0 makes new ones.
+# chaos" run, SEED which choices they repeat; 0 makes new ones. CHAOS is further flags,
+# such as -chaos.only=N02,N06 and -chaos.keep=/tmp/run.
 N ?= 100000
 FOR ?= 10m
 SEED ?= 0
@@ -79,8 +80,10 @@ faults: tools ## Record and judge histories under faults (make faults FOR=10m SE
 	cd e2e && go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR) -faults.seed=$(SEED)
 
 .PHONY: chaos
-chaos: packages faults ## The same and real nodes, disks and networks, as root; fills e2e/LEDGER.md
-	cd e2e && go test -count=1 -v -timeout 24h ./chaos -chaos.for=$(FOR) -chaos.seed=$(SEED) -chaos.book
+chaos: packages tools ## The same and real nodes, disks and networks, as root; fills e2e/LEDGER.md
+	@failed=0; $(MAKE) faults || failed=1; \
+	(cd e2e && go test -count=1 -v -timeout 24h ./chaos -chaos.for=$(FOR) -chaos.seed=$(SEED) -chaos.book $(CHAOS)) || failed=1; \
+	exit $$failed
 
 .PHONY: bench
 bench: tools ## Compare REST with the bare log in one run (make bench ONLY="send 10")
