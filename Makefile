@@ -75,14 +75,16 @@ fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
 model: tools ## Compare the service with its reference (make model N=100000)
 	go test -race -count=1 -timeout 24h -v -run 'FollowsTheReference$$' ./mapping/modeltest -model.n $(N)
 
+FAULTS = go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR) -faults.seed=$(SEED)
+
 .PHONY: faults
 faults: tools ## Record and judge histories under faults (make faults FOR=10m SEED=7)
-	cd e2e && go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR) -faults.seed=$(SEED)
+	cd e2e && $(FAULTS)
 
 .PHONY: chaos
 chaos: packages tools ## The same and real nodes, disks and networks, as root; fills e2e/LEDGER.md
-	@failed=0; $(MAKE) faults || failed=1; \
-	(cd e2e && go test -count=1 -v -timeout 24h ./chaos -chaos.for=$(FOR) -chaos.seed=$(SEED) -chaos.book $(CHAOS)) || failed=1; \
+	cd e2e; failed=0; $(FAULTS) || failed=1; \
+	go test -count=1 -v -timeout 24h ./chaos -chaos.for=$(FOR) -chaos.seed=$(SEED) -chaos.book $(CHAOS) || failed=1; \
 	exit $$failed
 
 .PHONY: bench
