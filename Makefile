@@ -22,7 +22,7 @@ MODULES := . $(patsubst %/go.mod,%,$(wildcard e2e/go.mod))
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools:
@@ -33,7 +33,7 @@ packages:
 	@.ci/packages
 
 .PHONY: build
-build: tools ## Build bin/dms
+build: tools $(if $(shell command -v npm),console) ## Build bin/dms, with the console where Node is
 	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '$(LDFLAGS)' -o bin/dms ./cmd/dms
 
 .PHONY: run
@@ -41,7 +41,7 @@ run: build ## Run the whole service on this machine, with its data in ./.dms
 	@exec bin/dms dev
 
 .PHONY: test
-test: packages check ## Check and test everything, with the race detector
+test: packages check console-test ## Check and test everything, with the race detector
 	@for m in $(MODULES); do \
 		(cd $$m && echo "go test -race in $$m" && go test -race -shuffle=on -p $(P) -timeout 15m ./...); \
 	done
@@ -105,3 +105,24 @@ golden: tools ## Write the golden files anew; look at the difference before you 
 .PHONY: vuln
 vuln: tools ## Look for known vulnerabilities in what is linked (needs the network)
 	go tool govulncheck ./...
+
+# The web console is built by npm. Without Node the service is built without it and says so.
+CONSOLE := facade/console/ui
+CONSOLE_SOURCES := $(shell find $(CONSOLE) \( -name node_modules -o -name e2e -o -name screenshots -o -name schema.d.ts \) -prune -o -type f -print) facade/openapi.yaml
+
+.PHONY: console
+console: facade/console/dist/index.html ## Build the web console, which the next "make build" embeds
+
+facade/console/dist/index.html: $(CONSOLE_SOURCES)
+	@command -v npm >/dev/null || { echo "Node is missing: install Node 20.19 or newer from https://nodejs.org to build the console"; exit 1; }
+	@cd $(CONSOLE) && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --loglevel=error; }
+	cd $(CONSOLE) && npm run --silent build
+
+.PHONY: console-test
+console-test: console ## Test the console without a browser, and that two builds are the same to the bit
+	cd $(CONSOLE) && npm run --silent test && node e2e/reproducible.mjs
+
+.PHONY: e2e-console
+e2e-console: build console ## Drive the console with Chromium against the real binary
+	@.ci/packages browser
+	cd $(CONSOLE) && node e2e/size.mjs && node e2e/run.mjs

@@ -26,6 +26,7 @@ type Config struct {
 	Audit   AuditOptions    `yaml:"audit"`
 	Stop    ShutdownOptions `yaml:"stop"`
 	Log     LogOptions      `yaml:"log"`
+	Console ConsoleOptions  `yaml:"console"`
 
 	Monitoring MonitoringOptions `yaml:"monitoring"`
 
@@ -108,6 +109,8 @@ type RequestLimits struct {
 	ConnectionsPerSource int   `yaml:"connections_per_source"` // from one address that is no trusted proxy
 	PollsPerSource       int   `yaml:"polls_per_source"`       // requests from one address that wait for messages
 	PollsPerProject      int   `yaml:"polls_per_project"`      // 0 means three quarters of what the node takes
+	StreamsPerSource     int   `yaml:"streams_per_source"`     // streams of events to one address
+	StreamsPerProject    int   `yaml:"streams_per_project"`    // 0 means three quarters of what the node takes
 }
 
 // AuditOptions say how long it is known who did what.
@@ -130,6 +133,8 @@ type IdentityProvider struct {
 	MaxLifetime       time.Duration    `yaml:"max_lifetime"` // of a token, 1m to 720h; 0 means 24h
 	StaleKeys         time.Duration    `yaml:"stale_keys"`   // keys are used this long while the issuer is away, 24h to 720h; 0 means 24h
 	Claims            ClaimExpressions `yaml:"claims"`
+	// Console lets people sign in to the console with it; nobody can if it is left out.
+	Console *ConsoleClient `yaml:"console"`
 }
 
 // ClaimExpressions say in CEL what the claims of a token mean. What is left out keeps the
@@ -184,12 +189,13 @@ func Default() Config {
 		}},
 		Limits: RequestLimits{
 			RequestsPerSecond: 20_000, BytesPerSecond: 512 << 20, FailuresPerSecond: 10,
-			ConnectionsPerSource: 10_000, PollsPerSource: 4096,
+			ConnectionsPerSource: 10_000, PollsPerSource: 4096, StreamsPerSource: 64,
 		},
 		Audit: AuditOptions{Keep: trail.DefaultKeep},
 		Stop:  ShutdownOptions{Limit: 45 * time.Second},
 		Log:   LogOptions{Level: "info", Format: "json"},
 
+		Console:    defaultConsole(),
 		Monitoring: defaultMonitoring(),
 	}
 }

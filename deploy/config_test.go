@@ -35,6 +35,7 @@ func TestExampleConfigurationLoads(t *testing.T) {
 			Subject: claims.Default().Subject, Projects: claims.Default().Projects, Roles: `["viewer"]`,
 			Rules: []ClaimRule{{`claims.?email_verified.orValue(true) == true`, "the address is not verified"}},
 		},
+		Console: &ConsoleClient{Name: "Example", ClientID: "dms-console", Scopes: []string{"profile", "offline_access"}},
 	}}
 	want.AccessKeys = []AccessKey{{
 		ID: "EXAMPLEKEY01", SecretFile: filepath.Join(here, "secrets/examplekey01"),
@@ -118,6 +119,14 @@ func TestLoadRefuses(t *testing.T) {
 		{"clocks that differ by an hour", minimal + oneProvider("clock_skew: 1h"), "skew is 1h0m0s, want 1s to 5m0s"},
 		{"tokens for a year", minimal + oneProvider("max_lifetime: 8760h"), "life is 8760h0m0s, want 1m0s to 720h0m0s"},
 		{"an outage of an hour", minimal + oneProvider("stale_keys: 1h"), "stale keys is 1h0m0s, want 24h0m0s to 720h0m0s"},
+		{"a console without a client", minimal + oneProvider("console: {name: A}"), "identity_providers[0].console.client_id: missing"},
+		{"a console with a secret in the file", minimal + oneProvider("console: {client_id: a, client_secret: b}"), `unknown key "client_secret"`},
+		{"two scopes in one", minimal + oneProvider("console: {client_id: a, scopes: [\"a b\"]}"), `identity_providers[0].console.scopes: "a b" is not one scope`},
+		{"a console in plain text", minimal + "api: {listen: \"10.0.0.1:8080\", insecure_plaintext: true}\n" + oneProvider("console: {client_id: a}"), "browsers would send their session in plain text"},
+		{"sessions that never end", minimal + "console: {session_life: 1000h}\n", "console.session_life"},
+		{"sessions that outlive themselves", minimal + "console: {session_idle: 2h, session_life: 1h}\n", "console.session_life"},
+		{"sessions that end at once", minimal + "console: {session_idle: 1ms}\n", "console.session_idle"},
+		{"a negative number of streams", minimal + "limits: {streams_per_source: -1}\n", "limits.streams_per_source"},
 		{"a development option", minimal + "dev: true\n", `unknown key "dev"`},
 		{"a development section", minimal + "development: {identity_provider: true}\n", `unknown key "development"`},
 		{"a secret in the file", minimal + "access_keys: [{id: ABCD, secret: x}]\n", `unknown key "secret"`},

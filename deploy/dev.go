@@ -13,6 +13,7 @@ import (
 
 	"dms/deploy/devidp"
 	"dms/deploy/keys"
+	"dms/facade/console"
 	"dms/tenancy"
 	"dms/tenancy/accesskey"
 )
@@ -50,6 +51,23 @@ func devProjects() [2]tenancy.Project {
 	return [2]tenancy.Project{
 		{ID: "d3500000000000000000000000000001", Name: "demo"},
 		{ID: "d3500000000000000000000000000002", Name: "other"},
+	}
+}
+
+// devUsers may do everything in both projects, act on the service beside that, or only
+// look at the first project. Each has its name for a password.
+func devUsers() []devidp.User {
+	in := func(projects []tenancy.Project, roles ...tenancy.Role) (all []devidp.Membership) {
+		for _, p := range projects {
+			all = append(all, devidp.Membership{Project: p.ID, Name: p.Name, Roles: roles})
+		}
+		return all
+	}
+	p := devProjects()
+	return []devidp.User{
+		{Name: devUser, Password: devPassword, FullName: "Demo", Projects: in(p[:], tenancy.Manager)},
+		{Name: "operator", Password: "operator", FullName: "Demo Operator", Projects: in(p[:], tenancy.Manager, tenancy.Operator)},
+		{Name: "viewer", Password: "viewer", FullName: "Demo Viewer", Projects: in(p[:1], tenancy.Viewer)},
 	}
 }
 
@@ -125,9 +143,7 @@ func devKeys(folder string) (*keys.Set, error) {
 // access keys, whose secrets stay the same as long as the keys do.
 func (d *Dev) addCredentials(log *slog.Logger) error {
 	projects := devProjects()
-	all := make([]devidp.Membership, len(projects))
 	for i, p := range projects {
-		all[i] = devidp.Membership{Project: p.ID, Name: p.Name, Roles: []tenancy.Role{tenancy.Manager}}
 		id := fmt.Sprintf("DMSDEMOKEY%d", i+1)
 		secret, err := d.keys.Sealing("development access key " + id)
 		if err != nil {
@@ -140,7 +156,8 @@ func (d *Dev) addCredentials(log *slog.Logger) error {
 	}
 	provider, err := devidp.New(devidp.Options{
 		Development: true, Issuer: d.URL() + devidp.Path, Dir: d.folder, Log: log,
-		Users: []devidp.User{{Name: devUser, Password: devPassword, FullName: "Demo", Projects: all}},
+		Redirects: []string{d.URL() + console.Path + "callback"}, LogoutRedirects: []string{d.URL() + console.Path},
+		Users: devUsers(), Hint: "Try demo, operator or viewer. The password is the name.",
 	})
 	if err != nil {
 		return fmt.Errorf("development identity provider: %w", err)
@@ -148,6 +165,7 @@ func (d *Dev) addCredentials(log *slog.Logger) error {
 	d.provider, d.mounted = provider, provider
 	d.providers = []IdentityProvider{{
 		ID: devProvider, Issuer: provider.Issuer(), Audience: []string{devidp.Audience}, RequireAccessType: true,
+		Console: &ConsoleClient{Name: "Development", ClientID: devidp.ConsoleClient},
 	}}
 	return nil
 }

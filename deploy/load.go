@@ -83,6 +83,9 @@ func (c *Config) resolve(folder string) {
 	paths := []*string{&c.DataFolder, &c.KeysFolder, &c.API.TLSCertFile, &c.API.TLSKeyFile, &c.API.ClientCAFile}
 	for i := range c.IdentityProviders {
 		paths = append(paths, &c.IdentityProviders[i].CAFile)
+		if k := c.IdentityProviders[i].Console; k != nil {
+			paths = append(paths, &k.ClientSecretFile)
+		}
 	}
 	for i := range c.AccessKeys {
 		paths = append(paths, &c.AccessKeys[i].SecretFile)

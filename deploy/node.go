@@ -13,6 +13,7 @@ import (
 	"dms/deploy/engine"
 	"dms/deploy/keys"
 	"dms/facade"
+	"dms/facade/console"
 	"dms/facade/limit"
 	"dms/mapping"
 	"dms/monitor"
@@ -38,6 +39,8 @@ var (
 	_ facade.Exchange   = (*credentials)(nil)
 	_ facade.Sessions   = (*credentials)(nil)
 	_ facade.AccessKeys = (*keystore.Store)(nil)
+	_ facade.Console    = (*console.Console)(nil)
+	_ facade.Figures    = (*onlooker)(nil)
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ facade.Alarms     = (*watch.Rules)(nil)
 	_ facade.Metrics    = (*history.History)(nil)

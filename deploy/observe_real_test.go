@@ -190,7 +190,7 @@ func TestTheServiceIsSeenByWhatOperatorsUse(t *testing.T) {
 			"--storage.path=" + filepath.Join(folder, "am"), "--web.listen-address=" + address, "--cluster.listen-address=",
 		}
 	})
-	var logged syncBuffer
+	var logged deploytest.Log
 	log, err := deploy.NewLogger(deploy.LogOptions{Level: "info", Format: "json"}, &logged)
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +277,7 @@ func TestTheServiceIsSeenByWhatOperatorsUse(t *testing.T) {
 
 // A send goes on with the caller's trace, and the consume links to the send, through
 // another node.
-func tracesGoThrough(t *testing.T, c *deploytest.Cluster, received *pushed, logged *syncBuffer, project tenancy.ProjectID, token string) {
+func tracesGoThrough(t *testing.T, c *deploytest.Cluster, received *pushed, logged *deploytest.Log, project tenancy.ProjectID, token string) {
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	caller := newCaller(t, c.URL(t, 0), project, token)
 	var q created
@@ -337,22 +337,4 @@ func get(t *testing.T, c *caller, path string) string {
 		t.Fatalf("%s answers %s, %v", path, res.Status, err)
 	}
 	return string(text)
-}
-
-// syncBuffer is a buffer that several nodes log to.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

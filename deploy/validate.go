@@ -30,6 +30,7 @@ func (c Config) Validate() error {
 		c.validateAccessKeys(),
 		c.validateLog(),
 		c.Monitoring.validate(),
+		c.validateConsole(),
 	)
 }
 
@@ -141,6 +142,7 @@ func (c Config) validateRequests() error {
 		"requests_per_second": int64(c.Limits.RequestsPerSecond), "bytes_per_second": int64(c.Limits.BytesPerSecond),
 		"failures_per_second": int64(c.Limits.FailuresPerSecond), "connections_per_source": int64(c.Limits.ConnectionsPerSource),
 		"polls_per_source": int64(c.Limits.PollsPerSource), "polls_per_project": int64(c.Limits.PollsPerProject),
+		"streams_per_source": int64(c.Limits.StreamsPerSource), "streams_per_project": int64(c.Limits.StreamsPerProject),
 	} {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("limits.%s: %d, want 0 or more", name, n))

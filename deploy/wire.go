@@ -15,6 +15,7 @@ import (
 	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
+	"dms/tenancy/session"
 
 	"github.com/nats-io/nats.go"
 )
@@ -26,6 +27,7 @@ type tenants struct {
 	keys     *keystore.Store
 	defaults tenancy.Limits
 	control  *control.Store // what the service itself must remember
+	sessions *session.Store // who has signed in to the console
 }
 
 // Connect implements mapping.Tenants.
@@ -82,9 +84,17 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := n.newConsole(projects, creds)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.serveLive(projects.control); err != nil {
+		return nil, err
+	}
 	api, err := facade.New(facade.Options{
 		Queues: broker, Groups: broker, Messages: messages, Tags: broker, Workbench: broker,
-		Alarms: watching.Rules(), Metrics: watching.history,
+		Alarms: watching.Rules(), Metrics: watching.history, Console: pages,
+		Figures:  &onlooker{store: projects.control, broker: broker, nodes: n.apiNodes},
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
 		Audit: audited, Trail: audited, Tenants: projects.registry, ProjectLimits: projects.defaults,
@@ -96,6 +106,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.stops.add("events", func(context.Context) error { api.Close(); return nil })
 	return api, n.exportNode(api, creds.providers.Verified)
 }
 
@@ -135,6 +146,10 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 	if err != nil {
 		return nil, err
 	}
+	sessions, err := n.openSessions(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	// A project that is made again under the same id must not find old keys that open it,
 	// nor alarms that tell others of it.
 	remove := func(ctx context.Context, id tenancy.ProjectID) error {
@@ -162,7 +177,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory}, n.admitConfigured(ctx, reg, limits)
+	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory, sessions: sessions}, n.admitConfigured(ctx, reg, limits)
 }
 
 // openKeystore opens the access keys that are made over the API.
@@ -221,6 +236,7 @@ func (n *Node) requestLimits() facade.Limits {
 	return facade.Limits{
 		RequestsPerSecond: l.RequestsPerSecond, BytesPerSecond: int(l.BytesPerSecond), FailuresPerSecond: l.FailuresPerSecond,
 		PollsPerSource: l.PollsPerSource, PollsPerProject: l.PollsPerProject,
+		StreamsPerSource: l.StreamsPerSource, StreamsPerProject: l.StreamsPerProject,
 	}
 }
 

@@ -121,6 +121,7 @@ func reaches() map[string]reach {
 		"deleteAccessKey":     {},
 		"rotateAccessKey":     {},
 		"showMetrics":         {own: true, query: "?metric=queued_messages"},
+		"streamEvents":        {own: true, query: "?seconds=2"},
 		"listAlarms":          {own: true},
 		"createAlarm":         {own: true, body: fixed(anAlarm)},
 		"showAlarm":           {},

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +32,7 @@ type stranger struct {
 type target struct {
 	name                       string
 	project, queue, group, key string
-	accessKey, alarm           string
+	accessKey, alarm, job      string
 	malformed                  bool // 400 is a right answer
 	own                        bool // it is there, and belongs to project one
 	missing                    bool // it is well-formed, and no member of project one may see whether it exists
@@ -54,7 +52,7 @@ type matrix struct {
 // the nodes log meanwhile must hold none of the secrets that were sent.
 func TestTheIsolationMatrix(t *testing.T) {
 	t.Parallel()
-	log := &logBuffer{}
+	log := &deploytest.Log{}
 	c := deploytest.StartLogged(t, slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(o *deploy.Config) { o.Limits.FailuresPerSecond = 0 })
 	one, two := c.AccessKey(0), c.AccessKey(1)
 	owner, other := tenantOf(t, c, one), tenantOf(t, c, two)
@@ -209,24 +207,6 @@ func nothingOutlivesAProject(t *testing.T, c *deploytest.Cluster) {
 	}
 }
 
-// logBuffer keeps all that several nodes log.
-type logBuffer struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
-}
-
 // tenantOf is a customer of the cluster, with the rights of a manager.
 func tenantOf(t *testing.T, c *deploytest.Cluster, k accesskey.Key) customer {
 	t.Helper()
@@ -274,14 +254,14 @@ func strangers(t *testing.T, c *deploytest.Cluster, ended string) []stranger {
 func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGroup, deletedKey string) []target {
 	p := string(one)
 	all := []target{
-		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, own: true},
-		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm, missing: true},
-		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", accessKey: deletedKey, alarm: noAlarm, missing: true},
-		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", accessKey: noKey, alarm: noAlarm, missing: true},
-		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm},
-		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm},
-		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
-		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
+		{name: "own", project: p, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, job: v.job, own: true},
+		{name: "foreign queue", project: p, queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm, job: foreign.job, missing: true},
+		{name: "deleted queue", project: p, queue: deleted, group: deletedGroup, key: "k", accessKey: deletedKey, alarm: noAlarm, job: noQueue, missing: true},
+		{name: "unknown queue", project: p, queue: noQueue, group: noGroup, key: "k", accessKey: noKey, alarm: noAlarm, job: noQueue, missing: true},
+		{name: "foreign project", project: string(two), queue: foreign.queue, group: foreign.group, key: foreign.key, accessKey: foreign.accessKey, alarm: foreign.alarm, job: foreign.job},
+		{name: "unknown project", project: strings.Repeat("7", 32), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, job: v.job},
+		{name: "malformed project", project: strings.ToUpper(p), queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, job: v.job, malformed: true},
+		{name: "the service's own", project: "control", queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, job: v.job, malformed: true},
 	}
 	tricks := []string{"..%2f..%2f" + string(two) + "%2fqueues"}
 	if *fullMatrix {
@@ -290,8 +270,8 @@ func targetsOf(one, two tenancy.ProjectID, v, foreign victim, deleted, deletedGr
 	}
 	for i, trick := range tricks {
 		all = append(all,
-			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, malformed: true},
-			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, accessKey: trick, alarm: trick, malformed: true},
+			target{name: fmt.Sprintf("trick %d as project", i), project: trick, queue: v.queue, group: v.group, key: v.key, accessKey: v.accessKey, alarm: v.alarm, job: v.job, malformed: true},
+			target{name: fmt.Sprintf("trick %d as queue", i), project: p, queue: trick, group: v.group, key: v.key, accessKey: trick, alarm: trick, job: trick, malformed: true},
 		)
 	}
 	return all
@@ -308,7 +288,9 @@ func allowed(op Operation, roles []tenancy.Role) bool {
 	case strings.HasSuffix(op.Path, "/audit") || strings.HasSuffix(op.Path, "/verify"):
 	case strings.HasSuffix(op.Path, "/messages") && op.Method == http.MethodPost:
 		needs = tenancy.Produce
-	case strings.HasSuffix(op.Path, "/messages") || strings.Contains(op.Path, "/deadletters") || strings.HasSuffix(op.Path, "/ack"):
+	case strings.HasSuffix(op.Path, "/queues/{queue_id}/messages") || strings.HasSuffix(op.Path, "/{sequence}"):
+		needs = tenancy.Inspect
+	case strings.HasSuffix(op.Path, "/messages") || strings.Contains(op.Path, "/deadletters") || strings.HasSuffix(op.Path, "/ack") || strings.HasSuffix(op.Path, "/extend"):
 		needs = tenancy.Consume
 	case op.Method == http.MethodGet || op.ID == "findQueues":
 		needs = tenancy.Observe
@@ -324,11 +306,11 @@ func (m *matrix) try(op Operation, prefix string, s stranger, at target, v victi
 		return // the URL names nothing
 	}
 	may := allowed(op, s.roles) && !row.caller
-	named := strings.Contains(op.Path, "{queue_id}") || strings.Contains(op.Path, "{access_key_id}") || strings.Contains(op.Path, "{alarm_id}")
+	named := strings.Contains(op.Path, "{queue_id}") || strings.Contains(op.Path, "{access_key_id}") || strings.Contains(op.Path, "{alarm_id}") || strings.Contains(op.Path, "{job_id}")
 	if may && (at.own || !named && at.project == v.project) {
 		return
 	}
-	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key, "{access_key_id}", at.accessKey, "{alarm_id}", at.alarm).Replace(op.Path)
+	path := prefix + strings.NewReplacer("{project_id}", at.project, "{queue_id}", at.queue, "{group_id}", at.group, "{key}", at.key, "{access_key_id}", at.accessKey, "{alarm_id}", at.alarm, "{job_id}", at.job, "{sequence}", "1").Replace(op.Path)
 	body := ""
 	if row.body != nil {
 		body = row.body(v)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"dms/tenancy"
 
@@ -13,7 +14,7 @@ import (
 // actions returns the name of every operation by method and pattern, as the description
 // of the API has them. Patterns are without the version. The audit trail names
 // operations like this, so that a new route has a name as soon as it is described.
-func actions() (map[string]string, error) {
+var actions = sync.OnceValues(func() (map[string]string, error) {
 	var doc struct {
 		Paths map[string]map[string]yaml.Node
 	}
@@ -38,7 +39,7 @@ func actions() (map[string]string, error) {
 		}
 	}
 	return all, nil
-}
+})
 
 // name gives the route its name. A route without one cannot be recorded and is not served.
 func (rt *route) name(actions map[string]string) error {

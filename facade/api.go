@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dms/facade/limit"
+	"dms/facade/live"
 	"dms/tenancy"
 )
 
@@ -33,6 +34,15 @@ type Options struct {
 	// Metrics and Alarms are what monitoring offers; nil means that there is none.
 	Metrics Metrics
 	Alarms  Alarms
+	// Figures feeds the stream of events; nil means that there is none.
+	Figures Figures
+	// Heartbeat is how often a quiet stream is given a sign of life, and its caller is
+	// looked at again; 0 means 15 s.
+	Heartbeat time.Duration
+
+	// Console is served below /console/, and its sessions are accepted; nil means that
+	// there is none.
+	Console Console
 
 	// Signatures verifies signed requests; nil refuses them all.
 	Signatures Signatures
@@ -84,6 +94,8 @@ type API struct {
 	pools   pools
 	gates   gates
 	handler http.Handler
+	live    *live.Hub
+	foreign *http.CrossOriginProtection // of requests that a cookie vouches for
 
 	drained context.Context // cancelled when long polls shall end
 	drain   context.CancelCauseFunc
@@ -116,6 +128,9 @@ func New(o Options) (*API, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = heartbeatEvery
+	}
 	if o.ProjectName == nil {
 		o.ProjectName = func(tenancy.ProjectID) string { return "" }
 	}
@@ -126,11 +141,15 @@ func New(o Options) (*API, error) {
 		o.Domain = "Default"
 	}
 	o.Log = o.Log.With(slog.String("component", "facade"))
-	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity, o.Limits.PollsPerProject), gates: newGates(o.Limits)}
+	a := &API{o: o, errors: newErrorTable(), pools: newPools(o.Capacity, o.Limits), gates: newGates(o.Limits)}
 	// Draining outlives every request, so its context has no parent; Drain ends it.
 	a.drained, a.drain = context.WithCancelCause(context.Background())
 	mux, err := a.mux()
 	if err != nil {
+		return nil, fmt.Errorf("facade: %w", err)
+	}
+	a.foreign = http.NewCrossOriginProtection()
+	if a.live, err = live.NewHub(live.Options{Look: a.look, Every: lookEvery, Linger: lookLinger}); err != nil {
 		return nil, fmt.Errorf("facade: %w", err)
 	}
 	a.handler = a.wrap(mux)
@@ -141,6 +160,13 @@ func New(o Options) (*API, error) {
 func (a *API) Handler() http.Handler { return a.handler }
 
 // Drain ends all long polls at once, each with what it has got, and makes later ones
-// answer without waiting. Other requests are served as before. It is called before
-// the server is shut down and may be called twice.
+// answer without waiting. Streams of events end, too. Other requests are served as before.
+// It is called before the server is shut down and may be called twice.
 func (a *API) Drain() { a.drain(errDraining) }
+
+// Close ends what the API does in the background and waits for it. It is called when no
+// request is served any more.
+func (a *API) Close() {
+	a.Drain()
+	a.live.Close()
+}

@@ -32,13 +32,13 @@ func operators(id string) map[string]string {
 // TestEveryChangeIsRecordedOnce drives every route and expects one record of those that
 // change something, one count of those that move messages, and none of the others.
 func TestEveryChangeIsRecordedOnce(t *testing.T) {
-	f := stocked()
+	f := benched()
 	withKey(f)
 	f.revoke = func(context.Context, tenancy.Token, tenancy.Identity) error { return nil }
 	f.removeTags = func(context.Context, dms.QueueRef, []dms.TagRemoval) (int, error) { return 1, nil }
 	f.tenants = []tenancy.Project{{ID: project, Limits: tenancy.DefaultLimits()}}
 	m := &monitoring{rule: alarm.Rule{ID: alarmID, Name: "a", Metric: "queued_messages", Comparison: alarm.Above, Severity: alarm.Major}}
-	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics = m, m })
+	s := serve(t, f, func(o *facade.Options, _ *http.Server) { o.Alarms, o.Metrics, o.Figures = m, m, &figures{} })
 	changes, uses := 0, 0
 	for _, rt := range readRoutes(t) {
 		if rt.needs == "public" || strings.HasSuffix(rt.pattern, "/tags/") {
@@ -50,7 +50,11 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 			body = operators(project)[rt.method+" "+rt.path(project)]
 		}
 		f.recorded()
-		got := s.do(rt.method, rt.path(project), body, "X-Auth-Token", token, "X-Request-Id", "request-0001", "X-Subject-Token", "viewer")
+		path := rt.path(project)
+		if strings.HasSuffix(path, "/events") {
+			path += "?seconds=1"
+		}
+		got := s.do(rt.method, path, body, "X-Auth-Token", token, "X-Request-Id", "request-0001", "X-Subject-Token", "viewer")
 		if got.status >= 300 {
 			t.Errorf("%s %s: %d %s", rt.method, rt.pattern, got.status, got.body)
 			continue
@@ -58,7 +62,7 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 		want := 0
 		var kind audit.Kind
 		switch {
-		case rt.needs == "produce" || rt.needs == "consume":
+		case rt.needs == "produce" || rt.needs == "consume" || rt.needs == "inspect":
 			want, kind = 1, audit.Use
 			uses++
 		case (rt.needs == "manage" || rt.needs == "operate" || rt.needs == "caller") && rt.method != "GET":
@@ -79,7 +83,13 @@ func TestEveryChangeIsRecordedOnce(t *testing.T) {
 				t.Errorf("%s %s: a record of kind %s in the trail of %s", rt.method, rt.pattern, r.record.Kind, r.trail)
 			}
 			if kind == audit.Use {
+				if looked := map[bool]string{true: queueID}[rt.needs == "inspect"]; r.record.Counts[0].Queue != looked {
+					t.Errorf("%s %s: counted for the queue %q, want %q", rt.method, rt.pattern, r.record.Counts[0].Queue, looked)
+				}
 				continue
+			}
+			if strings.HasSuffix(rt.pattern, "/queues/delete") && !slices.Contains(r.record.Object.Queues, queueID) {
+				t.Errorf("%s %s: the record is about %+v", rt.method, rt.pattern, r.record.Object)
 			}
 			if r.record.Status != got.status || r.record.Action == "" || r.record.Source != "127.0.0.1" || r.record.RequestID != "request-0001" ||
 				r.record.Actor != (audit.Actor{Issuer: "https://idp.test", Subject: "alice"}) || r.record.Time.IsZero() {

@@ -183,7 +183,7 @@ func (a *API) admit(ctx context.Context, id tenancy.ProjectID, name string) (ten
 func noProject(err error) bool { return errors.Is(err, tenancy.ErrNoProject) }
 
 // authenticate takes the first credential the request carries: a token in its own
-// header, a signature, a bearer token.
+// header, a signature, a bearer token, a session of the console.
 func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, error) {
 	h := c.r.Header
 	if len(h.Values("X-Auth-Token")) > 1 || len(h.Values("Authorization")) > 1 {
@@ -198,8 +198,39 @@ func (a *API) authenticate(ctx context.Context, c *call) (tenancy.Identity, erro
 		return a.verifySignature(c)
 	case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(rest) != "":
 		return a.verifyToken(ctx, c.r, strings.TrimSpace(rest))
+	case h.Get("Authorization") == "" && a.o.Console != nil:
+		if id, found, err := a.verifySession(ctx, c); found {
+			return id, err
+		}
 	}
 	return tenancy.Identity{}, &dms.Error{Code: dms.TokenMissing}
+}
+
+// verifySession accepts who has signed in to the console, and false if the request has no
+// cookie of it. A browser adds the cookie to requests that other sites make it send, which
+// are refused here, also those that only read: to receive messages is a GET.
+func (a *API) verifySession(ctx context.Context, c *call) (tenancy.Identity, bool, error) {
+	r := c.r.WithContext(ctx)
+	id, found, err := a.o.Console.Caller(r)
+	if !found {
+		return tenancy.Identity{}, false, nil
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if foreign := a.foreign.Check(r); foreign != nil || site != "" && site != "same-origin" && site != "none" {
+		return tenancy.Identity{}, true, dms.Errorf(dms.AccessDenied, "the request comes from another site, for which the console's session does not count")
+	}
+	switch {
+	case errors.Is(err, tenancy.ErrExpired):
+		return tenancy.Identity{}, true, &dms.Error{Code: dms.TokenExpired, Message: "the session has ended: sign in again", Err: err}
+	case err == nil:
+		err = a.checkHolder(r, id)
+	}
+	if err != nil {
+		return tenancy.Identity{}, true, tokenError(err)
+	}
+	c.cookie = true
+	a.o.Console.UsedBy(r)
+	return id, true, nil
 }
 
 func (a *API) verifyToken(ctx context.Context, r *http.Request, token string) (tenancy.Identity, error) {

@@ -27,6 +27,7 @@ type call struct {
 	body    []byte
 	read    bool // the body has been read
 	signed  bool // with an access key
+	cookie  bool // with a session of the console
 	limited bool // the caller has permissions on single queues only
 }
 
@@ -85,17 +86,23 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer pool.leave(c.project.ID)
-	if rt.class == polls {
-		source := eventOf(r.Context()).source
+	source := eventOf(r.Context()).source
+	switch rt.class {
+	case polls:
 		if !a.gates.polls.Enter(source) {
 			return dms.Errorf(dms.TooManyRequests, "too many requests that wait for messages came from this address: wait and repeat the request")
 		}
 		defer a.gates.polls.Leave(source)
+	case streams:
+		if !a.gates.streams.Enter(source) {
+			return dms.Errorf(dms.TooManyRequests, "too many streams of events go to this address: close one and repeat the request")
+		}
+		defer a.gates.streams.Leave(source)
 	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	if rt.class == polls {
+	if rt.class == polls || rt.class == streams {
 		return rt.handler(a, c) // it knows for how long
 	}
 	cancel, err := c.hold(opTimeout)

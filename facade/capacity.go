@@ -16,10 +16,12 @@ type Capacity struct {
 	Sends int // default 256
 	Acks  int // default 512
 	Admin int // everything else; default 128
+	// Streams are those of events, which go on for as long as somebody looks; default 512.
+	Streams int
 }
 
 func (c Capacity) validate() error {
-	if c.Polls < 0 || c.Sends < 0 || c.Acks < 0 || c.Admin < 0 {
+	if c.Polls < 0 || c.Sends < 0 || c.Acks < 0 || c.Admin < 0 || c.Streams < 0 {
 		return fmt.Errorf("capacity %+v: a limit is negative", c)
 	}
 	return nil
@@ -33,18 +35,20 @@ const (
 	polls
 	sends
 	acks
+	streams
 	classes
 )
 
 func (c class) String() string {
-	return [classes]string{"admin", "polls", "sends", "acks"}[c]
+	return [classes]string{"admin", "polls", "sends", "acks", "streams"}[c]
 }
 
 type pools [classes]*pool
 
-// newPools makes the pools. At most pollsPerProject requests of one project wait for
-// messages; 0 means the share that it has of every pool.
-func newPools(c Capacity, pollsPerProject int) pools {
+// newPools makes the pools. The limits of a project say how many of its requests wait for
+// messages, and how many of its streams are open; 0 means the share that it has of every
+// pool.
+func newPools(c Capacity, l Limits) pools {
 	size := func(n, byDefault int) *pool {
 		if n == 0 {
 			n = byDefault
@@ -56,9 +60,12 @@ func newPools(c Capacity, pollsPerProject int) pools {
 	all := pools{
 		admin: size(c.Admin, 128), polls: size(c.Polls, 4096),
 		sends: size(c.Sends, 256), acks: size(c.Acks, 512),
+		streams: size(c.Streams, 512),
 	}
-	if pollsPerProject > 0 {
-		all[polls].share = min(pollsPerProject, all[polls].size)
+	for class, most := range map[class]int{polls: l.PollsPerProject, streams: l.StreamsPerProject} {
+		if most > 0 {
+			all[class].share = min(most, all[class].size)
+		}
 	}
 	return all
 }

@@ -91,6 +91,7 @@ func serve(t *testing.T, f *fake, change func(*facade.Options, *http.Server)) *s
 		t.Fatal(err)
 	}
 	s.api = api
+	t.Cleanup(api.Close)
 	s.server = httptest.NewUnstartedServer(nil)
 	s.server.Config = facade.NewServer(api.Handler(), o.Log)
 	if config.ReadTimeout != 0 {
@@ -139,14 +140,7 @@ func (s *service) with(client *http.Client, method, path, body string, headers .
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.Header.Set("X-Auth-Token", "manager")
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
-			req.Header.Del(headers[i])
-			continue
-		}
-		req.Header.Set(headers[i], headers[i+1])
-	}
+	setHeaders(req, "manager", headers)
 	res, err := client.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
@@ -157,6 +151,18 @@ func (s *service) with(client *http.Client, method, path, body string, headers .
 		s.t.Fatal(err)
 	}
 	return answer{res.StatusCode, res.Header, string(got)}
+}
+
+// setHeaders sets the token, and then headers given in pairs; an empty value takes one away.
+func setHeaders(req *http.Request, token string, headers []string) {
+	req.Header.Set("X-Auth-Token", token)
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			req.Header.Del(headers[i])
+			continue
+		}
+		req.Header.Set(headers[i], headers[i+1])
+	}
 }
 
 // eventually polls until done reports success, and fails with its last words after

@@ -113,13 +113,7 @@ func (s *service) raw(method, path, body string, headers ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	req.Header.Set("X-Auth-Token", "manager")
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-		if headers[i+1] == "" {
-			req.Header.Del(headers[i])
-		}
-	}
+	setHeaders(req, "manager", headers)
 	res, err := s.plain.Do(req)
 	if err != nil {
 		s.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"dms/mapping/dms"
 	"dms/tenancy"
@@ -57,6 +58,15 @@ func (a *API) version(r *http.Request) versionItem {
 
 // listVersions answers with the status that clients expect of a choice.
 func (a *API) listVersions(c *call) error {
+	if a.o.Console != nil {
+		c.w.Header().Set("Vary", "Accept")
+		// Only browsers ask for pages; they are people who want to look around.
+		if strings.Contains(c.r.Header.Get("Accept"), "text/html") {
+			c.w.Header().Set("Location", "/console/")
+			c.w.WriteHeader(http.StatusFound)
+			return nil
+		}
+	}
 	var list versionList
 	list.Versions.Values = []versionItem{a.version(c.r)}
 	return c.encode(http.StatusMultipleChoices, list)

@@ -18,10 +18,12 @@ type Limits struct {
 	FailuresPerSecond int // refused credentials of an address; five seconds' worth at once
 	PollsPerSource    int // requests of an address that wait for messages
 	PollsPerProject   int // requests of a project that do; 0 means three quarters of Capacity.Polls
+	StreamsPerSource  int // streams of events to an address
+	StreamsPerProject int // streams of events of a project; 0 means three quarters of Capacity.Streams
 }
 
 func (l Limits) validate() error {
-	if min(l.RequestsPerSecond, l.BytesPerSecond, l.FailuresPerSecond, l.PollsPerSource, l.PollsPerProject) < 0 {
+	if min(l.RequestsPerSecond, l.BytesPerSecond, l.FailuresPerSecond, l.PollsPerSource, l.PollsPerProject, l.StreamsPerSource, l.StreamsPerProject) < 0 {
 		return fmt.Errorf("limits %+v: one is negative", l)
 	}
 	return nil
@@ -32,6 +34,7 @@ type gates struct {
 	projects *limit.Projects
 	failures *limit.Failures
 	polls    *limit.Counts
+	streams  *limit.Counts
 }
 
 func newGates(l Limits) gates {
@@ -39,6 +42,7 @@ func newGates(l Limits) gates {
 		projects: limit.NewProjects(l.RequestsPerSecond, l.BytesPerSecond),
 		failures: limit.NewFailures(l.FailuresPerSecond),
 		polls:    limit.NewCounts(l.PollsPerSource),
+		streams:  limit.NewCounts(l.StreamsPerSource),
 	}
 }
 
@@ -74,7 +78,8 @@ func (c *call) retryAfter(wait time.Duration) {
 
 // settle counts what is known of a request when it has been answered.
 func (a *API) settle(ev *event, status int, sent int64) {
-	if status == http.StatusUnauthorized {
+	// That nobody has signed in yet is no guess of a credential.
+	if status == http.StatusUnauthorized && !ev.bare {
 		a.gates.failures.Failed(ev.source, a.o.Now())
 	}
 	if ev.member {

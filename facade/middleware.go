@@ -32,6 +32,7 @@ type event struct {
 	action  string           // name of the operation, "" when the URL is unknown
 	looks   bool             // the call looks at the messages of a queue: successes are counted by queue
 	uses    bool             // the call moves messages, or issues a token: successes are counted
+	bare    bool             // the call presents no credential and needs none: 401 is no wrong guess
 	address netip.Addr       // of the client
 	source  netip.Prefix     // what of that is counted together
 	caller  tenancy.Identity // once known

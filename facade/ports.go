@@ -58,6 +58,26 @@ type Metrics interface {
 	Query(ctx context.Context, project tenancy.ProjectID, q history.Query, now time.Time) ([]history.Series, error)
 }
 
+// Figures tells the state of a project's queues and groups as it is now, from what all
+// nodes have in memory. What cannot be learned at the moment is left out and marked.
+type Figures interface {
+	Figures(context.Context, tenancy.ProjectID) ([]dms.QueueFigures, error)
+}
+
+// Console is the web console: pages for browsers, and the callers that have signed in.
+type Console interface {
+	http.Handler // of everything below /console/
+	// Route is the pattern that a path belongs to.
+	Route(path string) string
+	// Caller returns who has signed in with the session of the request's cookie, and false
+	// if it has none. Errors are those of Tokens.
+	Caller(*http.Request) (tenancy.Identity, bool, error)
+	// Presented reports whether the request has such a cookie, good or bad.
+	Presented(*http.Request) bool
+	// UsedBy notes that a person does something with that session.
+	UsedBy(*http.Request)
+}
+
 // Alarms keeps the alarms of projects. Secrets of webhooks are never returned.
 type Alarms interface {
 	// Alarms lists rules, oldest first, each with its state.

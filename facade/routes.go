@@ -117,6 +117,7 @@ func routes() []route {
 		route{method: get, pattern: alarms + "/{alarm}/history", needs: tenancy.Observe, body: noBody, handler: (*API).alarmHistory},
 	)
 	all = append(all, workbenchRoutes()...)
+	all = append(all, route{method: get, pattern: "/v2/{project}/events", needs: tenancy.Observe, limited: true, class: streams, body: noBody, handler: (*API).streamEvents})
 	return append(all,
 		route{method: get, pattern: "/", public: true, keystone: true, body: noBody, handler: (*API).listVersions},
 		route{method: get, pattern: "/v3", public: true, keystone: true, body: noBody, handler: (*API).showVersion},
@@ -158,6 +159,10 @@ func (a *API) mux() (*chi.Mux, error) {
 		}
 		mux.Method(rt.method, rt.pattern, a.serve(rt))
 	}
+	if a.o.Console != nil {
+		mux.Handle("/console", a.page(http.RedirectHandler("/console/", http.StatusMovedPermanently)))
+		mux.Handle("/console/*", a.page(a.o.Console))
+	}
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, &dms.Error{Code: dms.NoSuchRoute})
 	})
@@ -166,6 +171,22 @@ func (a *API) mux() (*chi.Mux, error) {
 		a.writeError(w, r, &dms.Error{Code: dms.MethodNotAllowed})
 	})
 	return mux, nil
+}
+
+// page is a handler of the console's. It has an ID and a log line like the API, and errors
+// of its own; who guesses sessions is slowed down like who guesses tokens.
+func (a *API) page(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ev := eventOf(r.Context())
+		ev.route, ev.bare = a.o.Console.Route(r.URL.Path), !a.o.Console.Presented(r)
+		if !ev.bare {
+			if err := a.mayTry(&call{w: w, r: r}); err != nil {
+				a.writeError(w, r, err)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (rt route) validate() error {

@@ -7,7 +7,6 @@ import (
 
 	"dms/facade/strictjson"
 	"dms/mapping/dms"
-	"dms/tenancy/audit"
 )
 
 // updateQueue changes what may be changed of a queue.
@@ -104,10 +103,6 @@ func (a *API) deleteQueues(c *call) error {
 	if len(ids) == 0 {
 		return dms.Errorf(dms.BadManageBody, "queues must have 1 to %d elements", maxDeletes)
 	}
-	object := &eventOf(c.ctx()).object
-	for _, id := range ids {
-		object.Queues = append(object.Queues, audit.Clip(id))
-	}
 	answer := deletedQueues{Queues: make([]deletedQueue, len(ids))}
 	slots := make(chan struct{}, deletesAtOnce)
 	var wg sync.WaitGroup
@@ -119,6 +114,12 @@ func (a *API) deleteQueues(c *call) error {
 		})
 	}
 	wg.Wait()
+	object := &eventOf(c.ctx()).object
+	for _, q := range answer.Queues {
+		if q.Deleted {
+			object.Queues = append(object.Queues, q.ID)
+		}
+	}
 	return c.encode(http.StatusOK, answer)
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,10 +23,12 @@ func kill(t testing.TB, b *Broker, ref dms.GroupRef, n int) {
 // finished waits until the job has ended.
 func finished(t testing.TB, b *Broker, ref dms.GroupRef, id dms.JobID) (j dms.Job) {
 	t.Helper()
-	eventually(t, func() (string, bool) {
+	enginetest.Wait(t, func() string {
 		var err error
-		j, err = b.Job(t.Context(), ref.QueueRef, id)
-		return fmt.Sprintf("%+v, %v", j, err), err == nil && j.State != dms.JobRunning
+		if j, err = b.Job(t.Context(), ref.QueueRef, id); err == nil && j.State != dms.JobRunning {
+			return ""
+		}
+		return fmt.Sprintf("%+v, %v", j, err)
 	})
 	return j
 }
@@ -138,11 +141,14 @@ func TestAJobCanBeCancelled(t *testing.T) {
 		t.Errorf("cancelled: %+v, %v", j, err)
 	}
 	moved := int64(0)
-	eventually(t, func() (string, bool) {
+	enginetest.Wait(t, func() string {
 		s := f.b.sessions[f.p.ID]
 		j, err := f.b.Job(t.Context(), f.queue, job.ID)
 		moved = j.Moved
-		return fmt.Sprintf("%+v, %v", j, err), err == nil && j.State == dms.JobCancelled && !s.jobs.busy()
+		if err == nil && j.State == dms.JobCancelled && !s.jobs.busy() {
+			return ""
+		}
+		return fmt.Sprintf("%+v, %v", j, err)
 	})
 	left := peekAll(t, f.b, f.queue, dms.Peek{Source: dms.InDead, Limit: 10})
 	if int64(len(left)) != 4-moved || len(left) == 0 {

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -209,23 +210,13 @@ func (v *mover) attempt(ctx context.Context, batch []*dueMessage) error {
 
 // settle acknowledges what has been moved and waits until that is on record.
 func (v *mover) settle(ctx context.Context, batch []*dueMessage) error {
-	calls := make([]*call, 0, len(batch))
-	var failed error
+	var acks []*nats.Msg
 	for _, d := range batch {
-		if !d.moved {
-			continue
-		}
-		c, err := v.s.calls.start(&nats.Msg{Subject: d.Reply})
-		if err != nil {
-			failed = err
-			continue
-		}
-		calls = append(calls, c)
-	}
-	for _, c := range calls {
-		if _, err := c.wait(ctx); err != nil {
-			failed = err
+		if d.moved {
+			acks = append(acks, &nats.Msg{Subject: d.Reply})
 		}
 	}
+	var failed error
+	v.s.calls.askAll(ctx, acks, func(_ int, _ *nats.Msg, err error) { failed = cmp.Or(err, failed) })
 	return failed
 }

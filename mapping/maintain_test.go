@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,34 +96,16 @@ func TestAQueueIsUpdatedForAllNodes(t *testing.T) {
 	if err != nil || len(listed) != 1 || listed[0].Retention != keep || *listed[0].Description != text {
 		t.Errorf("listed: %+v, %v", listed, err)
 	}
-	eventually(t, func() (string, bool) {
+	enginetest.Wait(t, func() string {
 		q, err := b.sessions[p.ID].queue(t.Context(), queue.Queue)
-		return fmt.Sprint(err, q.MaxConsume()), err == nil && q.MaxConsume() == 1
+		if err == nil && q.MaxConsume() == 1 {
+			return ""
+		}
+		return fmt.Sprint(err, q.MaxConsume())
 	})
 	acknowledge(t, b, group, dms.Live, acks(ds, false), 0)
 	if d := cmp.Diff([]string{"one"}, bodies(receive(t, b, group, dead(1, 20*time.Second)))); d != "" {
 		t.Errorf("dead letters (-want +got):\n%s", d)
-	}
-}
-
-// eventually polls until done reports success, and fails with its last words after half
-// a minute.
-func eventually(t testing.TB, done func() (state string, ok bool)) {
-	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		state, ok := done()
-		if ok {
-			return
-		}
-		select {
-		case <-deadline.C:
-			t.Fatalf("it did not happen in time; last: %s", state)
-		case <-tick.C:
-		}
 	}
 }
 

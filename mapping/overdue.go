@@ -59,7 +59,7 @@ func (o *overdue) pass(ctx context.Context) error {
 		if err != nil || info.State.Msgs == 0 {
 			return err
 		}
-		// Nothing is due before it was stored.
+		// Nothing is due long before it was stored.
 		o.from = info.State.FirstTime.Add(-clockSkew).Truncate(slotHour)
 	}
 	until := time.Now().Add(-overdueAfter)
@@ -77,7 +77,9 @@ func (o *overdue) pass(ctx context.Context) error {
 			return err
 		}
 		at = at.Add(length)
-		if empty = empty && cleared; empty {
+		// A send that is held while its leader is away arrives that much later, perhaps in
+		// a slot that was empty before.
+		if empty = empty && cleared && !at.After(until.Add(-holdFor)); empty {
 			o.from = at
 		}
 	}
@@ -137,34 +139,24 @@ func (o *overdue) move(ctx context.Context, batch []*dueMessage) (moved int, err
 			d.moved = d.moved || o.v.orphan(ctx, d)
 		}
 	}
-	var calls []*call
+	var done []*nats.Msg
 	for _, d := range batch {
-		if !d.moved {
-			continue
+		if d.moved {
+			done = append(done, &nats.Msg{Subject: msgDeletePrefix + delayStream, Data: mustJSON(map[string]any{"seq": d.seq, "no_erase": true})})
 		}
-		c, failed := o.v.s.calls.start(&nats.Msg{
-			Subject: msgDeletePrefix + delayStream,
-			Data:    mustJSON(map[string]any{"seq": d.seq, "no_erase": true}),
-		})
-		if failed != nil {
-			err = failed
-			continue
-		}
-		calls = append(calls, c)
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptFor)
 	defer cancel()
-	for _, c := range calls {
-		answer, failed := c.wait(ctx)
+	o.v.s.calls.askAll(ctx, done, func(_ int, answer *nats.Msg, failed error) {
 		if failed == nil {
 			failed = reply(answer, nil)
 		}
 		if failed == nil || absent(failed) {
 			moved++
-			continue
+			return
 		}
 		err = failed
-	}
+	})
 	return moved, err
 }
 

@@ -72,6 +72,28 @@ func TestWhatDidNotComeDueByItselfIsMoved(t *testing.T) {
 	})
 }
 
+// A send is held while its leader is away, so that what it stores can be due in a slot
+// that was looked into already.
+func TestWhatIsStoredLateIsFoundAllTheSame(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{})
+	s := sessionOf(t, f)
+	now := time.Now()
+	stall(t, s, f.queue.Queue, now.Add(time.Hour), "in-an-hour")
+	o := overdue{v: s.due}
+	if err := o.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	late := now.Add(2*time.Second - overdueAfter - holdFor)
+	stall(t, s, f.queue.Queue, late, "late")
+	if err := o.pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"late"}, bodies(receive(t, f.b, f.group, live(10, 20*time.Second)))); d != "" {
+		t.Errorf("messages (-want +got):\n%s", d)
+	}
+}
+
 // A message that has been moved already is known by its id.
 func TestWhatIsMovedTwiceIsStoredOnce(t *testing.T) {
 	t.Parallel()

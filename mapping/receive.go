@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,28 +151,16 @@ func (s *session) nak(ctx context.Context, ref reading, back []receipt) error {
 
 // nakLater is nak with a time for each delivery after which it is offered again.
 func (s *session) nakLater(ctx context.Context, ref reading, back []receipt, after []time.Duration) error {
-	calls := make([]*call, 0, len(back))
-	var failed error
+	naks := make([]*nats.Msg, len(back))
 	for i, r := range back {
 		say := []byte("-NAK")
 		if after[i] > 0 {
 			say = fmt.Appendf(nil, `-NAK {"delay":%d}`, after[i].Nanoseconds())
 		}
-		c, err := s.calls.start(&nats.Msg{
-			Subject: ackSubject(streamName(ref.Queue), ref.consumer(), uint64(r.deliveries), r.seq, r.consumerSeq),
-			Data:    say,
-		})
-		if err != nil {
-			failed = err
-			continue
-		}
-		calls = append(calls, c)
+		naks[i] = &nats.Msg{Subject: ackSubject(streamName(ref.Queue), ref.consumer(), uint64(r.deliveries), r.seq, r.consumerSeq), Data: say}
 	}
-	for _, c := range calls {
-		if _, err := c.wait(ctx); err != nil {
-			failed = err
-		}
-	}
+	var failed error
+	s.calls.askAll(ctx, naks, func(_ int, _ *nats.Msg, err error) { failed = cmp.Or(err, failed) })
 	return failed
 }
 

@@ -158,4 +158,21 @@ func (w *wire) ask(ctx context.Context, subject string, data []byte) (*nats.Msg,
 	return c.wait(ctx)
 }
 
+// askAll sends all requests before it waits for the first reply, and passes every outcome
+// to f in their order.
+func (w *wire) askAll(ctx context.Context, requests []*nats.Msg, f func(i int, reply *nats.Msg, err error)) {
+	calls := make([]*call, len(requests))
+	failed := make([]error, len(requests))
+	for i, m := range requests {
+		calls[i], failed[i] = w.start(m)
+	}
+	for i, c := range calls {
+		var m *nats.Msg
+		if failed[i] == nil {
+			m, failed[i] = c.wait(ctx)
+		}
+		f(i, m, failed[i])
+	}
+}
+
 const statusHeader = "Status"

@@ -89,7 +89,7 @@ func startService(ctx context.Context) (*service, error) {
 		return nil, errors.Join(err, s.stop())
 	}
 	api, err := facade.New(facade.Options{
-		Queues: s.broker, Groups: s.broker, Messages: s.broker, Tags: s.broker,
+		Queues: s.broker, Groups: s.broker, Messages: s.broker, Tags: s.broker, Workbench: s.broker,
 		Projects: everything{s}, Tokens: everything{s}, Audit: s.trail, Trail: s.trail, Log: log,
 	})
 	if err != nil {

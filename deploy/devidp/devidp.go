@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// Path is where the provider lives below the address of the service.
+	// Path is where the provider of dms dev lives below the address of the service. An
+	// issuer that ends in it is refused by services that are not for development.
 	Path = "/idp"
 	// ConsoleClient is the id of the console, a public client: it has no secret and
 	// must use PKCE.
@@ -33,7 +34,8 @@ const (
 type Options struct {
 	// Development must be true. It is here to be seen where the provider is made.
 	Development bool
-	// Issuer is the base URL of the service followed by Path.
+	// Issuer is a base URL followed by Path, or by another path where the provider is beside
+	// a service and not of it.
 	Issuer string
 	// Users are at least one.
 	Users []User
@@ -41,6 +43,8 @@ type Options struct {
 	// in, LogoutRedirects after signing out.
 	Redirects       []string
 	LogoutRedirects []string
+	// Hint is shown below the form, such as a name and a password to try; it may be empty.
+	Hint string
 	// Dir keeps the signing key, so that tokens stay valid when the service is started
 	// again. If it is empty, the key is lost at the end.
 	Dir string
@@ -82,8 +86,8 @@ func New(o Options) (*Provider, error) {
 		return nil, errors.New("the development identity provider is not for production")
 	}
 	u, err := url.Parse(o.Issuer)
-	if err != nil || u.Host == "" || u.Path != Path || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("issuer %q: want the base URL of the service followed by %s", o.Issuer, Path)
+	if err != nil || u.Host == "" || len(u.Path) < 2 || strings.HasSuffix(u.Path, "/") || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("issuer %q: want a base URL followed by a path such as %s", o.Issuer, Path)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -101,7 +105,7 @@ func New(o Options) (*Provider, error) {
 	}
 	p := &Provider{
 		issuer: o.Issuer,
-		store:  newStore(o, users, key),
+		store:  newStore(o, users, key, u.Path),
 		mux:    http.NewServeMux(),
 	}
 	provider, err := op.NewProvider(&op.Config{
@@ -114,18 +118,18 @@ func New(o Options) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity provider: %w", err)
 	}
-	l := login{store: p.store, log: o.Log.With("component", "devidp"), back: op.AuthCallbackURL(provider)}
-	p.mux.HandleFunc("GET "+Path+"/login", l.show)
+	l := login{store: p.store, log: o.Log.With("component", "devidp"), path: u.Path, hint: o.Hint, back: op.AuthCallbackURL(provider)}
+	p.mux.HandleFunc("GET "+u.Path+"/login", l.show)
 	// The interceptor puts the issuer into the context, where op looks for it.
-	p.mux.Handle("POST "+Path+"/login", op.NewIssuerInterceptor(provider.IssuerFromRequest).HandlerFunc(l.check))
-	p.mux.Handle(Path+"/", http.StripPrefix(Path, provider))
+	p.mux.Handle("POST "+u.Path+"/login", op.NewIssuerInterceptor(provider.IssuerFromRequest).HandlerFunc(l.check))
+	p.mux.Handle(u.Path+"/", http.StripPrefix(u.Path, provider))
 	return p, nil
 }
 
 // Issuer is the provider's issuer URL.
 func (p *Provider) Issuer() string { return p.issuer }
 
-// ServeHTTP serves everything below Path. The request's path includes Path.
+// ServeHTTP serves everything below the issuer's path, which the request's path includes.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// op has no bound of its own on forms.
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)

@@ -16,6 +16,8 @@ var loginPage string
 type login struct {
 	store *store
 	log   *slog.Logger
+	path  string // of the issuer
+	hint  string
 	back  func(ctx context.Context, request string) string
 }
 
@@ -37,7 +39,7 @@ func (l login) render(w http.ResponseWriter, r *http.Request, status int, id, me
 	page, err := template.New("login").Parse(loginPage)
 	var b bytes.Buffer
 	if err == nil {
-		err = page.Execute(&b, struct{ Action, Request, Message string }{Path + "/login", id, message})
+		err = page.Execute(&b, struct{ Action, Request, Message, Hint string }{l.path + "/login", id, message, l.hint})
 	}
 	if err != nil {
 		l.log.LogAttrs(r.Context(), slog.LevelError, "sign-in page cannot be made", slog.Any("error", err))

@@ -124,7 +124,8 @@ func TestNewRefusesWhatItMust(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"production":        func(o *Options) { o.Development = false },
 		"no issuer":         func(o *Options) { o.Issuer = "" },
-		"issuer elsewhere":  func(o *Options) { o.Issuer = "http://127.0.0.1:1/other" },
+		"issuer at the top": func(o *Options) { o.Issuer = "http://127.0.0.1:1" },
+		"issuer of a root":  func(o *Options) { o.Issuer = "http://127.0.0.1:1/" },
 		"issuer with slash": func(o *Options) { o.Issuer += "/" },
 		"no users":          func(o *Options) { o.Users = nil },
 		"user twice":        func(o *Options) { o.Users = []User{alice(), alice()} },

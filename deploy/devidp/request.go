@@ -55,6 +55,7 @@ func (s *session) SetCurrentScopes(scopes []string)      { s.scopes = scopes }
 
 // client is the console, the only client. It implements op's Client.
 type client struct {
+	path            string // of the issuer
 	redirects       []string
 	logoutRedirects []string
 }
@@ -72,7 +73,7 @@ func (client) ResponseTypes() []oidc.ResponseType {
 func (client) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
 }
-func (client) LoginURL(id string) string { return Path + "/login?request=" + id }
+func (c client) LoginURL(id string) string { return c.path + "/login?request=" + id }
 
 // AccessTokenType is the opaque one, whose form is ours to choose: see store.Encrypt.
 func (client) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeBearer }

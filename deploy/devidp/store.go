@@ -54,10 +54,10 @@ var (
 	_ op.Crypto                    = (*store)(nil)
 )
 
-func newStore(o Options, users map[string]User, key signingKey) *store {
+func newStore(o Options, users map[string]User, key signingKey, path string) *store {
 	return &store{
 		issuer: o.Issuer, users: users, key: key, now: o.Now,
-		client:    client{redirects: o.Redirects, logoutRedirects: o.LogoutRedirects},
+		client:    client{path: path, redirects: o.Redirects, logoutRedirects: o.LogoutRedirects},
 		requests:  make(map[string]*session),
 		codes:     make(map[string]string),
 		refreshes: make(map[string]*session),

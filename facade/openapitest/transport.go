@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"dms/facade"
 
@@ -28,24 +29,25 @@ func NewTransport(base http.RoundTripper) (*Transport, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	doc, err := Document(context.Background())
+	doc, err := Document()
 	if err != nil {
 		return nil, err
 	}
 	return &Transport{base: base, doc: doc}, nil
 }
 
-// Document returns the parsed and validated description.
-func Document(ctx context.Context) (*openapi3.T, error) {
+// Document returns the parsed and validated description. Reading it takes a second with
+// the race detector, so it is read once; nobody may change it.
+var Document = sync.OnceValues(func() (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(facade.OpenAPI())
 	if err != nil {
 		return nil, fmt.Errorf("read the API description: %w", err)
 	}
-	if err := doc.Validate(ctx); err != nil {
+	if err := doc.Validate(context.Background()); err != nil {
 		return nil, fmt.Errorf("the API description is not valid: %w", err)
 	}
 	return doc, nil
-}
+})
 
 // RoundTrip implements http.RoundTripper. The body of the answer has been read to its
 // end when it returns.

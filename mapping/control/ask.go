@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,11 +45,18 @@ type piece struct {
 // under way. f returns the parts of the node's answer, each at most 512 KiB; it is called
 // for one question at a time.
 func (s *Store) Serve(topic, node string, f func(context.Context) ([][]byte, error), failed func(error)) (stop func(), err error) {
+	return s.ServeAbout(topic, node, func(ctx context.Context, _ string) ([][]byte, error) { return f(ctx) }, failed)
+}
+
+// ServeAbout is Serve for questions about something.
+func (s *Store) ServeAbout(topic, node string, f func(ctx context.Context, about string) ([][]byte, error), failed func(error)) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	questions := make(chan string, 8)
+	type question struct{ id, about string }
+	questions := make(chan question, 8)
 	sub, err := s.conn.Subscribe(askSubject+topic, func(m *nats.Msg) {
+		id, about, _ := strings.Cut(string(m.Data), "\n")
 		select {
-		case questions <- string(m.Data):
+		case questions <- question{id, about}:
 		default: // too many at once; whoever asks goes on without this node
 		}
 	})
@@ -62,14 +70,14 @@ func (s *Store) Serve(topic, node string, f func(context.Context) ([][]byte, err
 			select {
 			case <-ctx.Done():
 				return
-			case id := <-questions:
-				parts, err := f(ctx)
+			case q := <-questions:
+				parts, err := f(ctx, q.about)
 				if err != nil {
 					failed(err)
 					continue
 				}
 				for _, p := range parts {
-					if err := s.conn.Publish(answerSubject+topic, encode(piece{id, node, len(parts), p})); err != nil {
+					if err := s.conn.Publish(answerSubject+topic, encode(piece{q.id, node, len(parts), p})); err != nil {
 						failed(err)
 					}
 				}
@@ -86,6 +94,11 @@ func (s *Store) Serve(topic, node string, f func(context.Context) ([][]byte, err
 // Ask asks all nodes and returns the whole answers of those that gave one, as soon as
 // there are as many as nodes, or after the time, whichever is first.
 func (s *Store) Ask(ctx context.Context, topic string, nodes int, within time.Duration) ([]Answer, error) {
+	return s.AskAbout(ctx, topic, "", nodes, within)
+}
+
+// AskAbout is Ask with what the question is about, which has one line.
+func (s *Store) AskAbout(ctx context.Context, topic, about string, nodes int, within time.Duration) ([]Answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, errEnough)
 	defer cancel()
 	sub, err := s.conn.SubscribeSync(answerSubject + topic)
@@ -98,7 +111,11 @@ func (s *Store) Ask(ctx context.Context, topic string, nodes int, within time.Du
 	if err := s.conn.FlushWithContext(ctx); err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("ask %s: %w", topic, err)
 	}
-	if err := s.conn.Publish(askSubject+topic, []byte(id)); err != nil {
+	question := id
+	if about != "" { // nodes of an earlier version know no more than the id
+		question += "\n" + about
+	}
+	if err := s.conn.Publish(askSubject+topic, []byte(question)); err != nil {
 		return nil, fmt.Errorf("ask %s: %w", topic, err)
 	}
 	heard := make(map[string]*Answer)

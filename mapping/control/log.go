@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -101,18 +102,29 @@ func (l *Log) Read(ctx context.Context, key string, from time.Time, f func(Entry
 // Last returns the newest entry of the key; ok is false when there is none.
 func (l *Log) Last(ctx context.Context, key string) (e Entry, ok bool, err error) {
 	err = retry(ctx, func(ctx context.Context) error {
-		stream, err := l.s.js.Stream(ctx, "log_"+l.name)
+		// The library would ask any replica, and one may not have heard of the last change.
+		m, err := l.s.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.log_"+l.name, encode(map[string]any{"last_by_subj": logSubjects + l.name + "." + key}))
 		if err != nil {
 			return err
 		}
-		m, err := stream.GetLastMsgForSubject(ctx, logSubjects+l.name+"."+key)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+		var found struct {
+			Message struct {
+				Data []byte    `json:"data"`
+				Time time.Time `json:"time"`
+			} `json:"message"`
+			Error *jetstream.APIError `json:"error"`
+		}
+		if err := json.Unmarshal(m.Data, &found); err != nil {
+			return err
+		}
+		if found.Error == nil {
+			e, ok = Entry{At: found.Message.Time, Value: found.Message.Data}, true
 			return nil
 		}
-		if err == nil {
-			e, ok = Entry{At: m.Time, Value: m.Data}, true
+		if found.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return nil
 		}
-		return err
+		return found.Error
 	})
 	if err != nil {
 		return e, false, fmt.Errorf("read log %s: %w", l.name, err)

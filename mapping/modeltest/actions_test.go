@@ -218,6 +218,9 @@ func (w *world) receive(g *refGroup, i int, req dms.Receive, patient, back bool)
 		}
 		return nil
 	}
+	for _, d := range ds {
+		d.node = i
+	}
 	w.handed = append(w.handed, ds...)
 	return ds
 }
@@ -272,6 +275,17 @@ func (w *world) ackOdd(t *rapid.T) {
 	}
 	if len(w.handed) > 0 && rapid.IntRange(0, 3).Draw(t, "foreign") == 0 {
 		from = append(from, pick(t, "other", w.handed))
+	}
+	if newest := w.batches(g, 1); len(newest) > 0 && rapid.IntRange(0, 3).Draw(t, "gaps") == 0 {
+		// In order, but not all of them.
+		var items []item
+		for _, d := range newest[0] {
+			if rapid.IntRange(0, 2).Draw(t, "left out") > 0 {
+				items = append(items, item{d: d, handle: d.handle, success: true})
+			}
+		}
+		w.settle(t, g, newest[0][0].kind, items)
+		return
 	}
 	var items []item
 	if len(from) > 0 {

@@ -86,6 +86,8 @@ type delivery struct {
 	m               *refMessage
 	lo, hi          time.Time
 	settled, failed bool
+	node            int  // that handed it out
+	lost            bool // its node died before its time, so that it may be charged to nobody
 }
 
 // item is one entry of an acknowledgement; a forged handle has no delivery.
@@ -245,7 +247,10 @@ func (g *refGroup) take(d *delivery, now time.Time) error {
 		if now.Before(s.d.lo) || g.r.wrong == "leases for ever" {
 			return fmt.Errorf("consume: %s is handed out already", d.m.body)
 		}
-		s.fmin, s.fmax = s.fmin+1, s.fmax+1
+		s.fmax++
+		if !s.d.lost {
+			s.fmin++
+		}
 	}
 	if now.Before(d.m.from) {
 		return fmt.Errorf("consume: %s comes before its delay has passed", d.m.body)

@@ -183,6 +183,9 @@ func (w *world) member(t *rapid.T) {
 	if w.down < 0 {
 		i := rapid.IntRange(0, 2).Draw(t, "member")
 		w.down, w.shaky = i, true
+		for _, d := range w.handed {
+			d.lost = d.lost || d.node == i && time.Now().Before(d.hi)
+		}
 		cluster.Kill(i)
 		if i < len(w.nodes) {
 			w.stop(i)

@@ -55,6 +55,10 @@ func TestLookingChangesNothing(t *testing.T) {
 
 // peek looks at a queue, and compares with what must and may be there.
 func (w *world) peek(t *rapid.T) {
+	if len(w.ref.queues) == 0 {
+		w.createQueue(t) // most actions are looks: without a queue few others could be done
+		return
+	}
 	q := w.queue(t)
 	p := dms.Peek{
 		Source: rapid.SampledFrom([]dms.Source{dms.InQueue, dms.InQueue, dms.InBacklog, dms.InFlight, dms.InDead, dms.InDelay}).Draw(t, "source"),

@@ -216,7 +216,7 @@ func (w *world) run(t *rapid.T, restarts bool) {
 	add(8, "consume", w.consume)
 	add(2, "consumeDead", w.consumeDead)
 	add(8, "ack", w.ack)
-	add(2, "ackOdd", w.ackOdd)
+	add(3, "ackOdd", w.ackOdd)
 	add(1, "giveBack", w.giveBack)
 	add(1, "createQueue", w.createQueue)
 	add(2, "createGroup", w.createGroup)
