@@ -14,14 +14,11 @@ func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		switch {
-		case n.draining.Load():
-			answer(w, http.StatusServiceUnavailable, "draining")
-		case n.handler.Load() == nil:
-			answer(w, http.StatusServiceUnavailable, "starting")
-		default:
-			answer(w, http.StatusOK, "ok")
+		if why := n.notReady(); why != "" {
+			answer(w, http.StatusServiceUnavailable, why)
+			return
 		}
+		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { n.monitor.Handler().ServeHTTP(w, r) })
 	return mux

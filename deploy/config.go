@@ -21,6 +21,7 @@ type Config struct {
 	Admin   AdminListener   `yaml:"admin"`
 	Cluster ClusterOptions  `yaml:"cluster"`
 	Disk    DiskOptions     `yaml:"disk"`
+	Scrub   ScrubOptions    `yaml:"scrub"`
 	Tenants TenantOptions   `yaml:"tenants"`
 	Limits  RequestLimits   `yaml:"limits"`
 	Audit   AuditOptions    `yaml:"audit"`
@@ -76,6 +77,19 @@ type Peer struct {
 // DiskOptions bound what the node stores.
 type DiskOptions struct {
 	Limit Bytes `yaml:"limit"` // of messages; 0 means 65 % of the disk that holds the data folder
+	// KeepFree is how much of the disk stays free: with less, sends are refused with 503 and
+	// everything else goes on. 0 means 8 % of the disk, 64 MiB to 4 GiB.
+	KeepFree Bytes `yaml:"keep_free"`
+	// Reserve is a file that is given up when other programs take what was kept free. 0
+	// means 5 % of the disk, at most 1 GiB.
+	Reserve Bytes `yaml:"reserve"`
+}
+
+// ScrubOptions say how often a node compares its replicas with those of the others.
+type ScrubOptions struct {
+	Every          time.Duration `yaml:"every"`            // counts and sequences, 1s to 1h
+	ReadEvery      time.Duration `yaml:"read_every"`       // all messages, 1s to 720h
+	BytesPerSecond Bytes         `yaml:"bytes_per_second"` // of reading, at least 64 KiB
 }
 
 // TenantOptions say which projects exist and what they may use.
@@ -183,6 +197,7 @@ func Default() Config {
 		API:        APIListener{Listen: "127.0.0.1:8080", Region: "local-1", Domain: "Default"},
 		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
 		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
+		Scrub:      ScrubOptions{Every: time.Minute, ReadEvery: 24 * time.Hour, BytesPerSecond: 5 << 20},
 		Tenants: TenantOptions{Limits: TenantLimits{
 			Queues:         limits.Queues,
 			GroupsPerQueue: limits.GroupsPerQueue,

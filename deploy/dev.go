@@ -101,6 +101,8 @@ func (o DevOptions) config() (Config, string, error) {
 	c.Node = "dev"
 	c.Tenants.AutoProvision = true
 	c.Disk.Limit = o.DiskLimit
+	// Somebody's own machine is not to be filled with reserves, nor kept from being full.
+	c.Disk.KeepFree, c.Disk.Reserve = 256<<20, 16<<20
 	// Everybody who can reach it is on this machine, and would be slowed down for the
 	// mistakes of all others.
 	c.Limits.FailuresPerSecond = 0

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"dms/deploy/engine"
 	"dms/facade"
 )
 
@@ -36,9 +35,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.storage.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the cluster: %w", err)
 	}
-	for _, m := range n.storage.Members() {
-		n.work.Go(func() { n.watch(m) })
-	}
+	n.work.Go(n.watch)
 	api, err := n.wire(ctx)
 	if err != nil {
 		return err
@@ -50,12 +47,21 @@ func (n *Node) Start(ctx context.Context) error {
 	return nil
 }
 
-// watch passes on the failure of a storage member. It ends with the node.
-func (n *Node) watch(m *engine.Member) {
-	select {
-	case err := <-m.Failed():
-		n.fail(fmt.Errorf("storage member %s: %w", m.Name(), err))
-	case <-n.base.Done():
+// watch passes on the failure of storage that does not recover, and follows whether the
+// node can serve. It ends with the node.
+func (n *Node) watch() {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		n.health.look(n.storage.Serving(), time.Now())
+		select {
+		case err := <-n.storage.Failed():
+			n.fail(fmt.Errorf("storage: %w", err))
+			return
+		case <-tick.C:
+		case <-n.base.Done():
+			return
+		}
 	}
 }
 

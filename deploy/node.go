@@ -10,8 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"dms/deploy/disk"
 	"dms/deploy/engine"
 	"dms/deploy/keys"
+	"dms/deploy/scrub"
 	"dms/facade"
 	"dms/facade/console"
 	"dms/facade/limit"
@@ -23,6 +25,8 @@ import (
 	"dms/tenancy/audit/trail"
 	"dms/tenancy/keystore"
 	"dms/tenancy/registry"
+
+	"github.com/nats-io/nats.go"
 )
 
 // What the API needs is what these parts offer.
@@ -44,6 +48,7 @@ var (
 	_ facade.Signatures = (*accesskey.Verifier)(nil)
 	_ facade.Alarms     = (*watch.Rules)(nil)
 	_ facade.Metrics    = (*history.History)(nil)
+	_ facade.Cluster    = (*peers)(nil)
 	_ mapping.Tenants   = (*tenants)(nil)
 )
 
@@ -54,7 +59,13 @@ type Node struct {
 	log     *slog.Logger
 	keys    *keys.Set
 	storage storage
-	monitor *monitor.Telemetry
+	disk    *disk.Watch
+	system  *nats.Conn
+	peers   *peers
+	// suspects has word of a replica that looked damaged to a reader.
+	suspects chan struct{}
+	scrub    atomic.Pointer[scrub.Scrubber] // nil in dev, and until it is wired
+	monitor  *monitor.Telemetry
 
 	accessKeys []accesskey.Key
 	providers  []IdentityProvider
@@ -67,6 +78,7 @@ type Node struct {
 
 	handler  atomic.Pointer[http.Handler] // of the API; nil until it is wired
 	draining atomic.Bool
+	health   health
 	failed   chan error // first failure after the start
 	base     context.Context
 	cancel   context.CancelCauseFunc
@@ -116,7 +128,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 	n = &Node{
 		config: c, keys: set, apiNodes: v.apiNodes,
 		log:    log.With("component", "deploy", "node", c.Node),
-		failed: make(chan error, 1),
+		failed: make(chan error, 1), suspects: make(chan struct{}, 1),
 	}
 	n.stops.log = n.log
 	// The node's own lifetime is ended by Stop, not by whoever called New.
@@ -142,6 +154,14 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 		return n, err
 	}
 	n.stops.add("monitor", n.monitor.Stop)
+	// The reserve is taken before anything is stored.
+	n.disk, err = disk.Open(disk.Options{
+		Dir: c.DataFolder, KeepFree: int64(c.Disk.KeepFree), Reserve: int64(c.Disk.Reserve), Log: n.log,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.stops.add("disk", func(context.Context) error { n.disk.Close(); return nil })
 	n.storage, err = v.storage(c, set, log)
 	if err != nil {
 		return n, err

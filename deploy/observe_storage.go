@@ -92,6 +92,7 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 		if info.Meta != nil {
 			state.MetaLeader = state.MetaLeader || info.Meta.Leader == m.Name()
 			state.MetaQuorum = state.MetaQuorum || info.Meta.Leader != ""
+			state.MetaSees = info.Meta.Leader
 		}
 	}
 	var all []mapping.LogFigures
@@ -238,7 +239,8 @@ func (n *Node) exportNode(api *facade.API, tokens func() (recalled, verified int
 		if time.Since(at) > nodeStateFor {
 			last, at = n.state(), time.Now()
 		}
-		last.Ready = n.handler.Load() != nil && !n.draining.Load()
+		last.Ready = n.notReady() == ""
+		last.Scrubbed = n.scrubbed()
 		last.TokensRecalled, last.TokensVerified = tokens()
 		last.Load = nil
 		for _, l := range api.Load() {

@@ -21,11 +21,26 @@ type storage interface {
 	// MaxStore is how many bytes one member stores at most.
 	MaxStore() (int64, error)
 	Stop(context.Context) error
+	// Members returns those that run.
 	Members() []*engine.Member
+	// Places are the members that belong to this process, running or not.
+	Places() []place
+	// Serving returns why nothing can be stored at present, or nil. It is cheap.
+	Serving() error
+	// Failed yields an error when a member has failed for good.
+	Failed() <-chan error
+}
+
+// place is where a member runs or should.
+type place struct {
+	name     string
+	member   *engine.Member // nil while it is down
+	down     error          // why
+	restarts int
 }
 
 // oneMember is the storage of a node in a cluster of three.
-type oneMember struct{ *engine.Member }
+type oneMember struct{ *engine.Seat }
 
 func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 	var routes []string
@@ -36,7 +51,7 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 			advertise = p.Address
 		}
 	}
-	m, err := engine.Start(engine.Options{
+	m, err := engine.TakeSeat(engine.Options{
 		Name: c.Node, Dir: filepath.Join(c.DataFolder, "member"), Keys: set,
 		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
 		MaxStore: int64(c.Disk.Limit), Log: log,
@@ -47,11 +62,26 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 	return oneMember{m}, nil
 }
 
-func (s oneMember) Members() []*engine.Member { return []*engine.Member{s.Member} }
+func (s oneMember) Members() []*engine.Member {
+	if m := s.Member(); m != nil {
+		return []*engine.Member{m}
+	}
+	return nil
+}
 
-func (s oneMember) MaxStore() (int64, error) { return maxStore(s.Member) }
+func (s oneMember) Places() []place {
+	return []place{{name: s.Name(), member: s.Member(), down: s.Down(), restarts: s.Restarts()}}
+}
+
+func (s oneMember) MaxStore() (int64, error) { return maxStore(s.Member()) }
+
+// Failed yields nothing: a seat runs another member by itself.
+func (s oneMember) Failed() <-chan error { return nil }
 
 func maxStore(m *engine.Member) (int64, error) {
+	if m == nil {
+		return 0, fmt.Errorf("storage: %w", engine.ErrStopped)
+	}
 	info, err := m.Jsz(nil)
 	if err != nil {
 		return 0, fmt.Errorf("storage: %w", err)
@@ -81,7 +111,23 @@ func (s threeMembers) SystemConn(o ...nats.Option) (*nats.Conn, error) {
 	return s.Trio.SystemConn(0, o...)
 }
 
+func (s threeMembers) Places() []place {
+	all := make([]place, s.Size())
+	for i := range all {
+		all[i] = place{name: engine.TrioName(i), member: s.Member(i), down: engine.ErrStopped}
+	}
+	return all
+}
+
 func (s threeMembers) MaxStore() (int64, error) { return maxStore(s.Member(0)) }
+
+// Serving returns what is wrong with the first member, through which this process stores.
+func (s threeMembers) Serving() error {
+	if m := s.Member(0); m != nil {
+		return m.Serving()
+	}
+	return engine.ErrStopped
+}
 
 // Stop hands nothing over, for there is nobody outside of this process to take it.
 func (s threeMembers) Stop(ctx context.Context) error {

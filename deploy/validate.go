@@ -48,6 +48,15 @@ func (c Config) validateNode() error {
 	if c.Stop.Limit < time.Second || c.Stop.Limit > 10*time.Minute {
 		errs = append(errs, fmt.Errorf("stop.limit: %s, want 1s to 10m", c.Stop.Limit))
 	}
+	if e := c.Scrub.Every; e < time.Second || e > time.Hour {
+		errs = append(errs, fmt.Errorf("scrub.every: %s, want 1s to 1h", e))
+	}
+	if e := c.Scrub.ReadEvery; e < time.Second || e > 720*time.Hour {
+		errs = append(errs, fmt.Errorf("scrub.read_every: %s, want 1s to 720h", e))
+	}
+	if b := c.Scrub.BytesPerSecond; b < 64<<10 {
+		errs = append(errs, fmt.Errorf("scrub.bytes_per_second: %d, want at least 64 KiB", b))
+	}
 	return errors.Join(errs...)
 }
 

@@ -88,7 +88,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.serveLive(projects.control); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
@@ -98,6 +98,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 		Projects: projects.registry, Tokens: creds, Exchange: creds, Signatures: creds.keys,
 		Sessions: creds, AccessKeys: projects.keys, ProjectName: projects.name,
 		Audit: audited, Trail: audited, Tenants: projects.registry, ProjectLimits: projects.defaults,
+		Cluster: n.peers, Room: n.peers.room,
 		Limits: n.requestLimits(), Proxies: n.config.API.TrustedProxies,
 		PublicURL: n.config.API.PublicURL, Region: n.config.API.Region, Domain: n.config.API.Domain,
 		Observe: observe(requests, n.tls != nil),
@@ -117,6 +118,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	n.stops.add("system connection", closeConn(system))
+	n.system = system
 	acc, err := accounts.New(accounts.Options{
 		System: system, Dial: n.storage.Conn, Signing: n.keys.OperatorSigning(), Master: n.keys.Master(),
 		Nodes: replicas, Node: n.config.Node, Log: n.log,
@@ -245,7 +247,7 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Log: n.log})
+	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect, Log: n.log})
 }
 
 // projectLimits are the limits of a new project, where one member stores total bytes.

@@ -28,6 +28,8 @@ type Options struct {
 
 	// Tenants serves operators; nil means that there are no routes for them.
 	Tenants Tenants
+	// Cluster tells operators of the storage; nil means that there is no such route.
+	Cluster Cluster
 	// ProjectLimits are those of a project that an operator makes without saying.
 	ProjectLimits tenancy.Limits
 
@@ -61,6 +63,10 @@ type Options struct {
 	// a request was sent to. Region and Domain are the names of the one region and the one
 	// domain; empty means local-1 and Default.
 	PublicURL, Region, Domain string
+
+	// Room, if set, tells why nothing more may be stored at the moment, or nil. It is asked
+	// by operations that store; what consumes, settles and deletes goes on. It must not block.
+	Room func() error
 
 	Capacity Capacity
 	Limits   Limits
@@ -130,6 +136,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = heartbeatEvery
+	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
 	}
 	if o.ProjectName == nil {
 		o.ProjectName = func(tenancy.ProjectID) string { return "" }

@@ -26,6 +26,7 @@ func operators(id string) map[string]string {
 		"GET /admin/v1/projects": "", "POST /admin/v1/projects": `{"name":"x"}`, "GET /admin/v1/projects/" + id: "",
 		"PATCH /admin/v1/projects/" + id: `{"name":"y"}`, "DELETE /admin/v1/projects/" + id: "",
 		"GET /admin/v1/audit": "", "GET /admin/v1/audit/verify": "",
+		"GET /admin/v1/cluster": "", "DELETE /admin/v1/cluster/members/n3": "",
 	}
 }
 

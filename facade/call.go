@@ -37,6 +37,9 @@ const (
 	// opTimeout ends every operation but a long poll. The storage below hides a change
 	// of leader for up to 12 s, which must fit.
 	opTimeout = 30 * time.Second
+	// retryWhenFull is what senders are asked to wait for, in seconds, while there is no
+	// room: that takes an operator, or messages that expire.
+	retryWhenFull = "5"
 	// answerTime is what a client may take to receive an answer.
 	answerTime = 10 * time.Second
 )
@@ -80,6 +83,12 @@ func (a *API) run(rt route, w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := c.checkQueue(); err != nil {
 		return err
+	}
+	if rt.stores {
+		if err := a.o.Room(); err != nil {
+			w.Header().Set("Retry-After", retryWhenFull)
+			return &dms.Error{Code: dms.Unavailable, Message: "the disks of the service are nearly full: nothing is stored until there is room", Err: err}
+		}
 	}
 	pool := a.pools[rt.class]
 	if err := pool.enter(c.project.ID); err != nil {

@@ -71,7 +71,7 @@ func options(f *fake) facade.Options {
 	return facade.Options{
 		Queues: f, Groups: f, Messages: f, Tags: f, Workbench: &f.workbench, Projects: f, Tokens: f, Signatures: f, Exchange: f,
 		Audit: f, Trail: f, Tenants: fakeTenants{f}, ProjectLimits: tenancy.DefaultLimits(),
-		Sessions: f, AccessKeys: f,
+		Sessions: f, AccessKeys: f, Cluster: fakeCluster{},
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -165,7 +165,7 @@ func TestOnlyOperatorsOperate(t *testing.T) {
 			}
 		}
 	}
-	if seen != 7 || len(f.All()) != 1 {
+	if seen != 9 || len(f.All()) != 1 {
 		t.Errorf("%d routes of operators; the projects are %v", seen, f.All())
 	}
 }

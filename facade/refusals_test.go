@@ -303,7 +303,7 @@ func readRoutes(t *testing.T) []listed {
 }
 
 func (l listed) path(project string) string {
-	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k", "{access_key}", keyID, "{alarm}", alarmID, "{sequence}", "7", "{job}", jobID).Replace(l.pattern)
+	return strings.NewReplacer("{project}", project, "{queue}", queueID, "{group}", groupID, "{key}", "k", "{access_key}", keyID, "{alarm}", alarmID, "{sequence}", "7", "{job}", jobID, "{member}", "n3").Replace(l.pattern)
 }
 
 // body returns a body that the route takes.

@@ -26,6 +26,7 @@ type route struct {
 	// limited routes are open to callers with permissions on single queues although the
 	// URL names no queue: the handler shows only theirs.
 	limited  bool
+	stores   bool // needs room on the disks
 	keystone bool // errors are in the shape of OpenStack's identity service
 	class    class
 	body     int64 // largest request body in bytes
@@ -60,18 +61,18 @@ func routes() []route {
 	)
 	var all []route
 	for _, r := range []route{
-		{method: post, pattern: "/{project}/queues", needs: tenancy.Manage, body: manageBody, handler: (*API).createQueue},
+		{method: post, pattern: "/{project}/queues", needs: tenancy.Manage, body: manageBody, stores: true, handler: (*API).createQueue},
 		{method: get, pattern: "/{project}/queues", needs: tenancy.Observe, limited: true, body: noBody, handler: (*API).listQueues},
 		{method: get, pattern: queue, needs: tenancy.Observe, body: noBody, handler: (*API).showQueue},
 		{method: del, pattern: queue, needs: tenancy.Manage, body: noBody, handler: (*API).deleteQueue},
 
-		{method: post, pattern: queue + "/groups", needs: tenancy.Manage, body: manageBody, handler: (*API).createGroups},
+		{method: post, pattern: queue + "/groups", needs: tenancy.Manage, body: manageBody, stores: true, handler: (*API).createGroups},
 		{method: get, pattern: queue + "/groups", needs: tenancy.Observe, body: noBody, handler: (*API).listGroups},
 		// The literal comes from a client that fails to fill in its own URL.
 		{method: get, pattern: queue + "/resourcePathGroups", needs: tenancy.Observe, body: noBody, handler: (*API).listGroups},
 		{method: del, pattern: group, needs: tenancy.Manage, body: noBody, handler: (*API).deleteGroup},
 
-		{method: post, pattern: queue + "/messages", needs: tenancy.Produce, class: sends, message: true, body: sendBody, handler: (*API).sendMessages},
+		{method: post, pattern: queue + "/messages", needs: tenancy.Produce, class: sends, message: true, body: sendBody, stores: true, handler: (*API).sendMessages},
 		{method: get, pattern: group + "/messages", needs: tenancy.Consume, class: polls, message: true, body: noBody, handler: (*API).consumeMessages},
 		{method: post, pattern: group + "/ack", needs: tenancy.Consume, class: acks, message: true, body: ackBody, handler: (*API).ackMessages},
 		{method: get, pattern: group + "/deadletters", needs: tenancy.Consume, class: polls, message: true, body: noBody, handler: (*API).consumeDeadLetters},
@@ -135,10 +136,12 @@ func routes() []route {
 		route{method: post, pattern: "/v3.0/OS-AUTH/id-token/tokens", public: true, login: true, body: tokenBody, handler: (*API).exchangeToken},
 
 		route{method: get, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: noBody, handler: (*API).listProjects},
-		route{method: post, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: manageBody, handler: (*API).createProject},
+		route{method: post, pattern: "/admin/v1/projects", needs: tenancy.Operate, body: manageBody, stores: true, handler: (*API).createProject},
 		route{method: get, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).showProject},
 		route{method: patch, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: manageBody, handler: (*API).changeProject},
 		route{method: del, pattern: "/admin/v1/projects/{project}", needs: tenancy.Operate, body: noBody, handler: (*API).deleteProject},
+		route{method: get, pattern: "/admin/v1/cluster", needs: tenancy.Operate, body: noBody, handler: (*API).showCluster},
+		route{method: del, pattern: "/admin/v1/cluster/members/{member}", needs: tenancy.Operate, body: noBody, handler: (*API).removeMember},
 		route{method: get, pattern: "/admin/v1/audit", needs: tenancy.Operate, body: noBody, handler: (*API).listAudit},
 		route{method: get, pattern: "/admin/v1/audit/verify", needs: tenancy.Operate, body: noBody, handler: (*API).verifyAudit},
 

@@ -66,7 +66,7 @@ func workbenchRoutes() []route {
 		{method: get, pattern: queue + "/messages", needs: tenancy.Inspect, body: noBody, handler: (*API).peekMessages},
 		{method: get, pattern: queue + "/messages/{sequence}", needs: tenancy.Inspect, body: noBody, handler: (*API).showMessage},
 		{method: post, pattern: queue + "/purge", needs: tenancy.Manage, body: manageBody, handler: (*API).purgeQueue},
-		{method: post, pattern: queue + "/redrive", needs: tenancy.Manage, body: manageBody, handler: (*API).redriveDeadLetters},
+		{method: post, pattern: queue + "/redrive", needs: tenancy.Manage, body: manageBody, stores: true, handler: (*API).redriveDeadLetters},
 		{method: post, pattern: group + "/position", needs: tenancy.Manage, body: manageBody, handler: (*API).moveGroup},
 		{method: post, pattern: group + "/extend", needs: tenancy.Consume, class: acks, message: true, body: ackBody, handler: (*API).extendMessages},
 		{method: post, pattern: group + "/deadletters/extend", needs: tenancy.Consume, class: acks, message: true, body: ackBody, handler: (*API).extendDeadLetters},

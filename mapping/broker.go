@@ -37,6 +37,9 @@ type Options struct {
 	// IdleClose is after which time without use a project's connection is closed;
 	// 0 means 10 minutes.
 	IdleClose time.Duration
+	// Damaged, if set, is told when a reader has come across what looks like a damaged
+	// replica. It must not block.
+	Damaged func()
 }
 
 // Broker carries out the operations of all projects on one node.
@@ -48,6 +51,7 @@ type Broker struct {
 	node        [8]byte // this run of this node
 	maxSessions int
 	idleClose   time.Duration
+	damaged     func()
 
 	stop    context.CancelCauseFunc // ends everything sessions do by themselves
 	base    context.Context
@@ -77,7 +81,11 @@ func New(o Options) (*Broker, error) {
 		log:         o.Log.With("component", "mapping"),
 		maxSessions: o.MaxSessions,
 		idleClose:   o.IdleClose,
+		damaged:     o.Damaged,
 		sessions:    make(map[tenancy.ProjectID]*session),
+	}
+	if b.damaged == nil {
+		b.damaged = func() {}
 	}
 	if b.maxSessions <= 0 {
 		b.maxSessions = 2000

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dms/mapping/dms"
@@ -48,6 +49,9 @@ type dispatcher struct {
 	flush   *time.Timer // ends polls that have something, after linger
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
 	failing int         // pulls in a row that could not be placed
+
+	last     delivered   // the latest first delivery
+	filtered atomic.Bool // by labels, so that the log goes over messages
 
 	sweepNext bool // a sweep follows the pull that is on its way
 }
@@ -243,7 +247,9 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	}
 	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
-	if d.mayBeDead(at) {
+	if from, to := d.jump(at); from != 0 {
+		d.s.spawn(func() { d.bridge(a, from, to) })
+	} else if d.mayBeDead(at) {
 		// Reading how many failures count takes a round trip, which may not be made
 		// on the connection's reader.
 		d.s.spawn(func() { d.judge(a) })

@@ -36,6 +36,7 @@ const (
 	msgDeletePrefix    = "$JS.API.STREAM.MSG.DELETE."
 	purgePrefix        = "$JS.API.STREAM.PURGE."
 	infoPrefix         = "$JS.API.STREAM.INFO."
+	stepDownPrefix     = "$JS.API.STREAM.LEADER.STEPDOWN."
 	accountInfo        = "$JS.API.INFO"
 	headerID           = "Dms-Id"     // message id of a delayed or dead message
 	headerSubject      = "Dms-Target" // where a delayed message goes when it is due

@@ -198,6 +198,7 @@ func (s *session) contiguous(ctx context.Context, stream string, after uint64, n
 			return err
 		}
 		if i > 0 || f.seq > max(info.State.FirstSeq, 1) {
+			s.b.damaged()
 			s.log.LogAttrs(ctx, slog.LevelError, "a replica lacks messages it should have",
 				slog.String("stream", stream), slog.Uint64("after", after), slog.Uint64("next", f.seq), slog.Uint64("first", info.State.FirstSeq))
 			return dms.Errorf(dms.Unavailable, "a replica of the queue is being repaired; try again")

@@ -58,6 +58,7 @@ func (b *Broker) Receive(ctx context.Context, ref dms.GroupRef, req dms.Receive)
 			wait = min(wait, next)
 		}
 		d := s.dispatcher(q, reading{ref, g.Gen})
+		d.filtered.Store(len(g.Labels) > 0)
 		arrivals, err := d.receive(ctx, req, wait)
 		switch {
 		case err != nil && !errors.Is(err, errMoved):

@@ -15,14 +15,23 @@ type Node struct {
 	LedConsumers int
 	// Replicas are those, on other nodes, of what this node leads.
 	Current, Behind, Offline int
-	MetaLeader               bool // decides where streams are placed
-	MetaQuorum               bool // that decision can be made
+	MetaLeader               bool   // decides where streams are placed
+	MetaQuorum               bool   // that decision can be made
+	MetaSees                 string // who decides, as this node sees it
 	StoreUsed, StoreLimit    int64
 	DiskFree                 int64 // bytes under the data folder; negative is not known
 	Load                     []Load
+	// Scrubbed are the totals of looking for damaged replicas.
+	Scrubbed Scrubbed
 	// TokensRecalled are the tokens of identity providers that were known from before,
 	// TokensVerified those whose signature and claims were gone through.
 	TokensRecalled, TokensVerified int64
+}
+
+// Scrubbed are totals since the start of the node.
+type Scrubbed struct {
+	Passes, Readings, Bytes int64
+	Found, Repaired         int64 // replicas of this node that were damaged
 }
 
 // Load is the requests of one kind at a node.
@@ -52,6 +61,9 @@ func (t *Telemetry) Node(read func() Node) error {
 	capacity := i.gauge("dms.node.requests.capacity", "", "Requests the node works on at most.")
 	refused := i.total("dms.node.requests.shed", "", "Requests refused because the node, or the project's share of it, was full.")
 	tokens := i.total("dms.node.tokens", "", "Tokens of identity providers, by whether they were known from before or verified.")
+	findings := i.total("dms.node.scrub.findings", "", "Replicas of the node that were not what the others are, by what became of them.")
+	passes := i.total("dms.node.scrub.passes", "", "Comparisons of the node's replicas with those of the others, by kind.")
+	scrubbed := i.total("dms.node.scrub.bytes", "By", "Bytes of messages whose files the node has read to compare them.")
 	flag := func(b bool) int64 {
 		if b {
 			return 1
@@ -81,6 +93,11 @@ func (t *Telemetry) Node(read func() Node) error {
 		if n.DiskFree >= 0 {
 			o.ObserveInt64(free, n.DiskFree)
 		}
+		o.ObserveInt64(findings, n.Scrubbed.Found, with("state", "found"))
+		o.ObserveInt64(findings, n.Scrubbed.Repaired, with("state", "repaired"))
+		o.ObserveInt64(passes, n.Scrubbed.Passes, with("kind", "state"))
+		o.ObserveInt64(passes, n.Scrubbed.Readings, with("kind", "content"))
+		o.ObserveInt64(scrubbed, n.Scrubbed.Bytes)
 		o.ObserveInt64(tokens, n.TokensRecalled, with("from", "memory"))
 		o.ObserveInt64(tokens, n.TokensVerified, with("from", "signature"))
 		for _, l := range n.Load {

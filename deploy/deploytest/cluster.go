@@ -108,7 +108,7 @@ func (c *Cluster) configure(keysFolder string, options []func(*deploy.Config)) e
 		o.KeysFolder = keysFolder
 		o.API.Listen, o.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 		o.Cluster = deploy.ClusterOptions{Listen: p.Address, Peers: peers}
-		o.Disk.Limit = diskLimit
+		o.Disk.Limit, o.Disk.KeepFree, o.Disk.Reserve = diskLimit, 64<<20, 1<<20
 		o.Tenants.AutoProvision = true
 		o.AccessKeys = configured
 		for _, change := range options {
@@ -223,6 +223,13 @@ func (c *Cluster) URL(t testing.TB, i int) string { t.Helper(); return c.Node(t,
 func (c *Cluster) Member(t testing.TB, i int) *engine.Member {
 	t.Helper()
 	return c.Node(t, i).Members()[0]
+}
+
+// DataFolder is where node i keeps its data, whether it runs or not.
+func (c *Cluster) DataFolder(i int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.configs[i].DataFolder
 }
 
 // AccessKey returns the access key of one of the two projects, i from 0.

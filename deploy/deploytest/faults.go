@@ -2,8 +2,12 @@ package deploytest
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"dms/deploy"
 	"dms/deploy/engine"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -25,6 +29,40 @@ func (c *Cluster) Crash(t testing.TB, i int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes[i] = nil
+}
+
+// Lose removes all that the node i, which is stopped, has on its disk.
+func (c *Cluster) Lose(t testing.TB, i int) {
+	t.Helper()
+	c.mu.Lock()
+	running := c.nodes[i] != nil
+	c.mu.Unlock()
+	if running {
+		t.Fatalf("node %d runs", i)
+	}
+	if err := os.RemoveAll(c.DataFolder(i)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Replace puts a node of another name, with an empty disk, in the place of the node i,
+// which is stopped. Restart starts it. The others learn of it when it comes.
+func (c *Cluster) Replace(t testing.TB, i int, name string) {
+	t.Helper()
+	addresses, err := freeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.nodes[i] != nil {
+		t.Fatalf("node %d runs", i)
+	}
+	o := &c.configs[i]
+	o.Node, o.DataFolder = name, filepath.Join(c.dir, name)
+	o.Cluster.Listen = addresses[0]
+	o.Cluster.Peers = slices.Clone(o.Cluster.Peers)
+	o.Cluster.Peers[i] = deploy.Peer{Name: name, Address: addresses[0]}
 }
 
 // Running returns the storage members of the nodes that run. Unlike the other methods

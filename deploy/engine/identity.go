@@ -103,6 +103,15 @@ func (o Options) budget() (int64, error) {
 	return budget, nil
 }
 
+// freeBytes is what may still be written to the disk of a folder.
+func freeBytes(dir string) (int64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("look at the disk: %w", err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, nil
+}
+
 func share(disk int64, members int) int64 {
 	return disk / 100 * 65 / int64(max(members, 1))
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -104,7 +103,7 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		NoSigs: true, NoLog: true, DisableJetStreamBanner: true, MaxClosedClients: 100,
 		MaxPayload: maxPayload, MaxPending: 256 << 20, WriteDeadline: 10 * time.Second, MaxConn: 20_000,
-		JetStream: true, StoreDir: filepath.Join(o.Dir, "store"),
+		JetStream: true, StoreDir: o.storeDir(),
 		JetStreamMaxMemory: 64 << 20, // explicit, for 0 means three quarters of the machine
 		JetStreamMaxStore:  budget,
 		SyncAlways:         true, SyncInterval: 10 * time.Second,

@@ -80,7 +80,7 @@ func (t *Trio) start() error {
 }
 
 func (t *Trio) options(i int) Options {
-	name := "dms-" + strconv.Itoa(i+1)
+	name := TrioName(i)
 	return Options{
 		Name: name, Dir: filepath.Join(t.opts.Dir, name), Keys: t.opts.Keys,
 		RouteAddr: t.addrs[i], Routes: append([]string(nil), t.addrs[:]...),
@@ -88,6 +88,9 @@ func (t *Trio) options(i int) Options {
 		onFail: t.fail,
 	}
 }
+
+// TrioName is the name of the member i, from 0, of every Trio.
+func TrioName(i int) string { return "dms-" + strconv.Itoa(i+1) }
 
 func (t *Trio) fail(err error) {
 	select {

@@ -46,6 +46,7 @@ type Object struct {
 	Queues  []string          `json:"queues,omitempty"` // of a change to several
 	Groups  []string          `json:"groups,omitempty"`
 	Alarm   string            `json:"alarm,omitempty"`
+	Member  string            `json:"member,omitempty"` // of the storage cluster
 	// AccessKey and Token are names, and no secrets.
 	AccessKey string `json:"access_key,omitempty"`
 	Token     string `json:"token,omitempty"`

@@ -1,0 +1,210 @@
+package mapping
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"dms/mapping/dms"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A consumer reads the replica of whoever leads it. When that replica is damaged it goes
+// over what it cannot read without a word, and never comes back to it. The stream of a
+// queue has no gaps of its own but at its front, so that going over a message shows: the
+// sequence of the stream moves on by more than that of the deliveries.
+
+const (
+	// bridgePatience is how long a delivery behind a gap is held while the gap is filled;
+	// bridgeLimit is how long that is tried.
+	bridgePatience = 5 * time.Second
+	bridgeLimit    = time.Minute
+	bridgePause    = 500 * time.Millisecond
+	// bridgeSteps is how often another replica is made to lead, to be asked.
+	bridgeSteps = 4
+	// bridgeAtOnce bounds the messages that are read and put into the lane at one time.
+	bridgeAtOnce = 100
+	// bridgePlace keeps places of messages that were gone over apart, in the lane of the
+	// group, from those of dead letters.
+	bridgePlace = 1 << 62
+)
+
+// jump notes a first delivery, and returns the first and the last message that lie
+// between it and the one before if the log has not delivered all of them, to whichever
+// node; two zeros mean that nothing is wrong. Deliveries to other nodes in between are
+// allowed for, and so are repeated ones, which can hide a gap of as many messages.
+func (d *dispatcher) jump(at delivered) (from, to uint64) {
+	if at.deliveries != 1 || d.filtered.Load() {
+		return 0, 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := d.last
+	if last.streamSeq == 0 || at.consumerSeq <= last.consumerSeq {
+		d.last = at // the first one here, or of a consumer that was made anew
+		return 0, 0
+	}
+	if at.streamSeq <= last.streamSeq {
+		return 0, 0
+	}
+	d.last = at
+	if at.streamSeq-last.streamSeq <= at.consumerSeq-last.consumerSeq {
+		return 0, 0
+	}
+	return last.streamSeq + 1, at.streamSeq - 1
+}
+
+// bridge fills a gap before the delivery behind it is handed on. A gap that takes longer
+// to fill does not hold it up for ever.
+func (d *dispatcher) bridge(a *arrival, from, to uint64) {
+	done := make(chan struct{})
+	d.s.spawn(func() { // ends with the session, or its time
+		defer close(done)
+		ctx, cancel := context.WithTimeout(d.s.base, bridgeLimit)
+		defer cancel()
+		n, err := d.s.fillGap(ctx, d.q, d.ref.GroupRef, from, to)
+		level := slog.LevelError
+		if n == 0 && err == nil {
+			level = slog.LevelDebug // they have expired
+		} else {
+			d.s.b.damaged()
+		}
+		d.s.log.LogAttrs(ctx, level, "the log went over messages, which are given to the group by themselves", slog.String("queue", string(d.ref.Queue)),
+			slog.String("group", string(d.ref.Group)), slog.Uint64("from", from), slog.Uint64("to", to), slog.Int("found", n), slog.Any("err", err))
+	})
+	t := time.NewTimer(bridgePatience)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-d.s.base.Done():
+	}
+	d.take(a)
+}
+
+var errGone = errors.New("no replica that was asked has all of them")
+
+// fillGap puts into the group's lane what the stream holds between two sequences, and
+// returns how much that was. It asks the replica of this node and the leader's, again
+// and again, since a damaged replica is made to give up the lead.
+func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from, to uint64) (n int, err error) {
+	stream := streamName(ref.Queue)
+	for ; from <= to; from += bridgeAtOnce {
+		end := min(to, from+bridgeAtOnce-1)
+		found := make(map[uint64]found)
+		for attempt := 0; ; attempt++ {
+			missing, err := s.gather(ctx, stream, from, end, found)
+			if err == nil && missing == 0 {
+				break
+			}
+			s.b.damaged()
+			if err == nil && attempt < bridgeSteps {
+				// The leader may be the one that is damaged, and this node's replica it.
+				_, err = s.calls.ask(ctx, stepDownPrefix+stream, nil)
+			}
+			if err == nil {
+				err = fmt.Errorf("%w: %d of %d to %d are missing", errGone, missing, from, end)
+			}
+			select {
+			case <-ctx.Done():
+				// What there is, is not held back for what is not.
+				late, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
+				defer cancel()
+				return n, errors.Join(err, s.intoLane(late, q, ref, found, &n))
+			case <-time.After(bridgePause):
+			}
+		}
+		if err := s.intoLane(ctx, q, ref, found, &n); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// gather adds what two replicas have between two sequences to what was found, and
+// returns how many are missing still. What has expired is not missing.
+func (s *session) gather(ctx context.Context, stream string, from, to uint64, into map[uint64]found) (missing int, err error) {
+	near, err := s.scan(ctx, stream, ">", from, int(to-from+1))
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range near {
+		if f.seq <= to {
+			into[f.seq] = f
+		}
+	}
+	info, err := s.streamInfo(ctx, stream, nil)
+	if err != nil {
+		return 0, err
+	}
+	for seq := max(from, info.State.FirstSeq); seq <= to; seq++ {
+		if _, ok := into[seq]; ok {
+			continue
+		}
+		m, err := s.stored(ctx, stream, seq)
+		switch {
+		case absent(err):
+			missing++
+			continue
+		case err != nil:
+			return 0, err
+		}
+		if into[seq], err = m.found(); err != nil {
+			return 0, err
+		}
+	}
+	return missing, nil
+}
+
+// intoLane puts messages of the queue into the group's lane, each once however often, and
+// from however many nodes, that is done.
+func (s *session) intoLane(ctx context.Context, q *queue, ref dms.GroupRef, all map[uint64]found, n *int) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if err := s.openAgain(ctx, q, ref); err != nil {
+		return err
+	}
+	var out []*outgoing
+	for seq, f := range all {
+		sum := sha256.Sum256(fmt.Appendf(nil, "gap\n%s\n%s\n%d", ref.Queue, ref.Group, seq))
+		var id uuid.UUID
+		copy(id[:], sum[:])
+		id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8, the variant of RFC 9562
+		out = append(out, &outgoing{id: f.id(), message: &nats.Msg{
+			Subject: againSubject(ref, bridgePlace|seq),
+			Data:    f.payload,
+			Header: nats.Header{
+				jetstream.MsgIDHeader:               {id.String()},
+				jetstream.ExpectedLastSubjSeqHeader: {"0"},
+				headerID:                            {string(f.id())},
+				headerSource:                        {strconv.FormatUint(seq, 10)},
+			},
+		}})
+	}
+	slices.SortFunc(out, func(a, b *outgoing) int { return slices.Compare([]byte(a.message.Subject), []byte(b.message.Subject)) })
+	return hold(ctx, func(ctx context.Context) error {
+		s.storeEach(ctx, out)
+		stored := 0
+		for _, o := range out {
+			switch {
+			case o.stored || wrongSequence(o.err): // the latter means that it was done
+				stored++
+			case o.err != nil:
+				return o.err
+			default:
+				return o.last
+			}
+		}
+		*n += stored
+		return nil
+	})
+}

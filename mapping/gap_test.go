@@ -1,0 +1,181 @@
+package mapping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"dms/mapping/dms"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestOnlyGoingOverMessagesIsAJump(t *testing.T) {
+	first := func(stream, consumer uint64) delivered {
+		return delivered{deliveries: 1, streamSeq: stream, consumerSeq: consumer}
+	}
+	for _, c := range []struct {
+		name     string
+		came     []delivered
+		from, to uint64 // of the last one
+	}{
+		{"the first to come here", []delivered{first(700, 3)}, 0, 0},
+		{"the next one", []delivered{first(1, 1), first(2, 2)}, 0, 0},
+		{"others went to another node", []delivered{first(1, 1), first(9, 9)}, 0, 0},
+		{"some were delivered twice", []delivered{first(1, 1), first(3, 7)}, 0, 0},
+		{"one was gone over", []delivered{first(1, 1), first(3, 2)}, 2, 2},
+		{"some were gone over, some went elsewhere", []delivered{first(1, 1), first(10, 5)}, 2, 9},
+		{"a repeated delivery says nothing", []delivered{first(1, 1), {deliveries: 2, streamSeq: 9, consumerSeq: 2}}, 0, 0},
+		{"an earlier one comes late", []delivered{first(5, 5), first(3, 9)}, 0, 0},
+		{"the consumer was made anew", []delivered{first(5, 5), first(900, 1)}, 0, 0},
+		{"and goes on", []delivered{first(5, 5), first(900, 1), first(902, 2)}, 901, 901},
+	} {
+		d := &dispatcher{}
+		var from, to uint64
+		for _, at := range c.came {
+			from, to = d.jump(at)
+		}
+		if from != c.from || to != c.to {
+			t.Errorf("%s: a jump over %d to %d, want %d to %d", c.name, from, to, c.from, c.to)
+		}
+	}
+	d := &dispatcher{}
+	d.filtered.Store(true)
+	d.jump(first(1, 1))
+	if from, _ := d.jump(first(9, 2)); from != 0 {
+		t.Error("a group with labels jumps by right")
+	}
+}
+
+func TestMessagesThatTheLogWentOverReachTheGroupOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
+	send(t, f.b, f.queue, "m1", "m2", "m3", "m4", "m5")
+	got := receive(t, f.b, f.group, live(10, 20*time.Second))
+	acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
+	s, release, err := f.b.session(t.Context(), f.queue.Project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as two nodes do that both notice
+		if n, err := s.fillGap(t.Context(), q, f.group, 2, 4); n != 3 || err != nil {
+			t.Fatalf("%d messages were found: %v", n, err)
+		}
+	}
+	var all []string
+	for len(all) < 3 {
+		got := receive(t, f.b, f.group, live(10, 20*time.Second))
+		if len(got) == 0 {
+			break
+		}
+		all = append(all, bodies(got)...)
+		acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
+	}
+	slices.Sort(all)
+	if d := cmp.Diff([]string{"m2", "m3", "m4"}, all); d != "" {
+		t.Errorf("messages (-want +got):\n%s", d)
+	}
+	if more := receive(t, f.b, f.group, live(10, time.Second)); len(more) > 0 {
+		t.Errorf("and %v come once more", bodies(more))
+	}
+}
+
+func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
+	send(t, f.b, f.queue, "m1", "m2", "m3")
+	got := receive(t, f.b, f.group, live(10, 20*time.Second))
+	acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
+	s, release, err := f.b.session(t.Context(), f.queue.Project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), streamName(f.queue.Queue))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if n, err := s.fillGap(ctx, q, f.group, 1, 3); n != 2 || !errors.Is(err, errGone) {
+		t.Errorf("%d messages were found: %v", n, err)
+	}
+}
+
+// Two nodes share what the log delivers, and whoever leads the stream or the consumer
+// changes: that moves sequences in every way but over a message.
+func TestAChangeOfLeadersIsNoGap(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
+	brokers := []*Broker{f.b, newBroker(t, f.p, 1, 2)}
+	s, release, err := f.b.session(t.Context(), f.queue.Project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, consumer := streamName(f.queue.Queue), reading{GroupRef: f.group}.consumer()
+	const rounds, each = 30, 5
+	came := make(map[string]bool)
+	take := func(i int) {
+		t.Helper()
+		// What a change of leader has lost comes again after its time.
+		ds := receive(t, brokers[i%2], f.group, live(4, 45*time.Second))
+		if len(ds) == 0 {
+			t.Fatalf("%d of %d messages arrived", len(came), rounds*each)
+		}
+		for _, body := range bodies(ds) {
+			came[body] = true
+		}
+		as := acks(ds)
+		as[len(as)-1].Success = i%3 != 0 // some come again
+		if _, err := brokers[i%2].Acknowledge(t.Context(), f.group, dms.Live, as); err != nil && !has(err, dms.Unavailable) {
+			t.Fatalf("acknowledge: %v", err)
+		}
+	}
+	for i := range rounds {
+		switch i % 6 {
+		case 2:
+			cluster.StepDown(t, f.p.ID, stream)
+		case 4:
+			if _, err := s.calls.ask(t.Context(), "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+consumer, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		req := dms.Send{Key: fmt.Sprint("batch ", i)}
+		for j := range each {
+			req.Messages = append(req.Messages, dms.Message{Payload: payload(fmt.Sprintf("m%03d", each*i+j))})
+		}
+		sendInTheEnd(t, f.b, f.queue, req)
+		take(i)
+	}
+	for i := 1; len(came) < rounds*each; i++ {
+		take(i)
+	}
+	if g, err := s.group(t.Context(), q, f.group.Group); err != nil || g.Again {
+		t.Errorf("something was taken for a gap, and put into the lane of the group: %v", err)
+	}
+}
