@@ -96,7 +96,9 @@ type watching struct {
 // startWatch lets this node answer for what it stores, and watch when its turn comes.
 func (n *Node) startWatch(ctx context.Context, projects *tenants, broker *mapping.Broker, traffic *sample.Traffic) (*watching, error) {
 	store := projects.control
-	logs, err := n.openLogs(ctx, store)
+	logs, err := hold(ctx, n.log, "open the logs of the monitoring", func(ctx context.Context) (logs, error) {
+		return n.openLogs(ctx, store)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type Member struct {
 	opts    Options
 	log     *slog.Logger
 	server  *server.Server
+	had     map[string]bool // accounts, by public key, that were there at the start
 	failed  chan error
 	stop    context.CancelFunc
 	watcher sync.WaitGroup // owned by Stop and Abort
@@ -49,7 +50,7 @@ func Start(o Options) (*Member, error) {
 	if err := probePort(o.RouteAddr); err != nil {
 		return nil, err
 	}
-	resolver, err := openResolver(o)
+	resolver, had, err := openResolver(o, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func Start(o Options) (*Member, error) {
 		return nil, err
 	}
 	m := &Member{
-		opts: o, failed: make(chan error, 1),
+		opts: o, had: had, failed: make(chan error, 1),
 		log: o.Log.With(slog.String("component", "engine"), slog.String("member", o.Name)),
 	}
 	if err := m.run(so); err != nil {

@@ -42,6 +42,10 @@ type Options struct {
 	MinStore  int64 // least bytes to start with; 0 is 256 MiB
 	MaxAssets int   // replicated streams and consumers on a member; 0 is 2000
 
+	// Accounts makes tokens of accounts, by public key, that are put where the member has
+	// lost them, knowing how many bytes the member stores at most; nil is none.
+	Accounts func(bytes int64) (map[string]string, error)
+
 	Log *slog.Logger // nil discards
 
 	onFail func(error) // besides Failed; must not block

@@ -48,7 +48,7 @@ func (s *Store) Log(ctx context.Context, o LogOptions) (*Log, error) {
 	_, err := s.ensure(ctx, jetstream.StreamConfig{
 		Name: "log_" + o.Name, Subjects: []string{logSubjects + o.Name + ".>"}, Storage: jetstream.FileStorage,
 		Replicas: replicas, MaxAge: o.MaxAge, MaxBytes: o.Bytes, MaxMsgsPerSubject: limit, MaxMsgSize: maxRecord,
-		Discard: jetstream.DiscardOld, AllowDirect: true, Compression: jetstream.S2Compression, Duplicates: dedupe(o.MaxAge),
+		Discard: jetstream.DiscardOld, AllowDirect: true, Duplicates: dedupe(o.MaxAge),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Name, err)

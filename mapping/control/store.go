@@ -68,7 +68,7 @@ func (s *Store) ensure(ctx context.Context, config jetstream.StreamConfig) (jets
 	err := retry(ctx, func(ctx context.Context) (err error) {
 		if made, err = s.js.Stream(ctx, config.Name); err == nil {
 			have := made.CachedInfo().Config
-			if have.MaxBytes == config.MaxBytes && have.MaxAge == config.MaxAge {
+			if have.MaxBytes == config.MaxBytes && have.MaxAge == config.MaxAge && have.Compression == config.Compression {
 				return nil
 			}
 			made, err = s.js.UpdateStream(ctx, config)
