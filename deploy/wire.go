@@ -88,7 +88,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.serveLive(projects.control), n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker), n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
@@ -266,7 +266,10 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect, Log: n.log})
+	return mapping.New(mapping.Options{
+		Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect,
+		Elsewhere: elsewhere(projects.control, n.apiNodes), Log: n.log,
+	})
 }
 
 // projectLimits are the limits of a new project, where one member stores total bytes.

@@ -51,6 +51,7 @@ type dispatcher struct {
 	failing int         // pulls in a row that could not be placed
 
 	last     delivered   // the latest first delivery
+	given    given       // the latest deliveries that came here
 	filtered atomic.Bool // by labels, so that the log goes over messages
 
 	sweepNext bool // a sweep follows the pull that is on its way
@@ -247,8 +248,8 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	}
 	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
-	if from, to := d.jump(at); from != 0 {
-		d.s.spawn(func() { d.bridge(a, from, to) })
+	if g, ok := d.jump(at); ok {
+		d.s.spawn(func() { d.bridge(a, g) })
 	} else if d.mayBeDead(at) {
 		// Reading how many failures count takes a round trip, which may not be made
 		// on the connection's reader.

@@ -35,19 +35,61 @@ func TestOnlyGoingOverMessagesIsAJump(t *testing.T) {
 		{"and goes on", []delivered{first(5, 5), first(900, 1), first(902, 2)}, 901, 901},
 	} {
 		d := &dispatcher{}
-		var from, to uint64
+		var g gap
 		for _, at := range c.came {
-			from, to = d.jump(at)
+			g, _ = d.jump(at)
 		}
-		if from != c.from || to != c.to {
-			t.Errorf("%s: a jump over %d to %d, want %d to %d", c.name, from, to, c.from, c.to)
+		if g.from != c.from || g.to != c.to {
+			t.Errorf("%s: a jump over %d to %d, want %d to %d", c.name, g.from, g.to, c.from, c.to)
 		}
 	}
 	d := &dispatcher{}
 	d.filtered.Store(true)
 	d.jump(first(1, 1))
-	if from, _ := d.jump(first(9, 2)); from != 0 {
+	if _, ok := d.jump(first(9, 2)); ok {
 		t.Error("a group with labels jumps by right")
+	}
+}
+
+// Of ten messages that were delivered to another node in between, one was gone over.
+func TestOnlyWhatNoNodeWasGivenIsAGap(t *testing.T) {
+	first := func(stream, consumer uint64) delivered {
+		return delivered{deliveries: 1, streamSeq: stream, consumerSeq: consumer}
+	}
+	var other given
+	for _, at := range []delivered{first(4, 2), first(5, 3), {deliveries: 2, streamSeq: 2, consumerSeq: 4}, first(7, 5), first(8, 6), first(11, 7)} {
+		other.note(at)
+	}
+	here := &dispatcher{}
+	here.jump(first(3, 1))
+	g, ok := here.jump(first(12, 8))
+	if !ok {
+		t.Fatal("no jump was noticed")
+	}
+	rows, sure := g.without(other.between(g.after+1, g.before-1))
+	if d := cmp.Diff([][2]uint64{{6, 6}, {9, 10}}, rows); d != "" || !sure {
+		t.Errorf("the log went over (-want +got):\n%s, sure: %t", d, sure)
+	}
+	rows, sure = g.without(other.between(g.after+1, g.before-2))
+	if d := cmp.Diff([][2]uint64{{6, 6}, {9, 11}}, rows); d != "" || sure {
+		t.Errorf("with a delivery that nobody remembers, it went over (-want +got):\n%s, sure: %t", d, sure)
+	}
+}
+
+func TestOnlyTheLatestDeliveriesAreRemembered(t *testing.T) {
+	var g given
+	for i := range uint64(3 * mostRuns) {
+		g.note(delivered{deliveries: 1, streamSeq: 2*i + 1, consumerSeq: 2*i + 1})
+	}
+	if n := len(g.runs); n > mostRuns {
+		t.Errorf("%d rows are remembered, want at most %d", n, mostRuns)
+	}
+	last := uint64(2*(3*mostRuns-1) + 1)
+	if got := g.between(last-2, last); len(got) != 2 || got[1] != (Run{Consumer: last, Stream: last, Count: 1}) {
+		t.Errorf("the latest are %+v", got)
+	}
+	if got := g.between(1, 9); len(got) != 0 {
+		t.Errorf("the first are %+v", got)
 	}
 }
 
