@@ -27,8 +27,8 @@ func (w *World) judge(windows []history.Window, counters []history.Counters) (wh
 	}
 	whole = history.Judge(run)
 
-	// The counters have been judged, and the search for a linear order knows no faults.
-	x.Faults, x.Counters, x.Budget = nil, nil, 1
+	// The counters have been judged.
+	x.Faults, x.Counters = nil, nil
 	x.Queues = slices.DeleteFunc(x.Queues, func(q history.Queue) bool { return !q.FIFO })
 	fifo := &history.History{Cut: h.Cut}
 	for _, c := range h.Calls {
