@@ -180,7 +180,7 @@ func waitingPulls(t *testing.T, c *deploytest.Cluster) (n int) {
 // waitFor polls a condition and reports its last state when time is up.
 func waitFor(t *testing.T, what string, condition func() (state string, ok bool)) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(3 * time.Minute) // only what fails takes so long
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -43,6 +43,7 @@ func (l *loaded) end() int {
 
 // A node that lost its disk comes back under its name with an empty folder.
 func TestALostNodeIsReplacedUnderLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t)
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
@@ -65,6 +66,7 @@ func TestALostNodeIsReplacedUnderLoad(t *testing.T) {
 
 // A node that is lost for good is replaced by one of another name, and then forgotten.
 func TestANodeOfAnotherNameTakesTheLostOnesPlace(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t)
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dms/deploy/disk"
 	"dms/deploy/engine"
@@ -60,6 +61,7 @@ type Node struct {
 	keys    *keys.Set
 	storage storage
 	disk    *disk.Watch
+	since   time.Time
 	system  *nats.Conn
 	peers   *peers
 	// suspects has word of a replica that looked damaged to a reader.
@@ -126,7 +128,7 @@ func New(ctx context.Context, c Config, log *slog.Logger) (*Node, error) {
 
 func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v variant) (n *Node, err error) {
 	n = &Node{
-		config: c, keys: set, apiNodes: v.apiNodes,
+		config: c, since: time.Now(), keys: set, apiNodes: v.apiNodes,
 		log:    log.With("component", "deploy", "node", c.Node),
 		failed: make(chan error, 1), suspects: make(chan struct{}, 1),
 	}

@@ -33,7 +33,7 @@ type peers struct {
 	system *nats.Conn // to the account in which members are administered
 	names  []string   // of the members there should be
 	nodes  int        // that answer for them
-	own    func() cluster.Node
+	own    func(about string) cluster.Node
 	disk   *disk.Watch
 	quorum int
 	log    *slog.Logger
@@ -55,8 +55,8 @@ func (n *Node) startPeers(store *control.Store) error {
 		names: n.memberNames(), heard: make(map[string]heard),
 	}
 	n.peers = p
-	stop, err := store.Serve(clusterTopic, n.config.Node, func(context.Context) ([][]byte, error) {
-		b, err := json.Marshal(n.describe())
+	stop, err := store.ServeAbout(clusterTopic, n.config.Node, func(_ context.Context, about string) ([][]byte, error) {
+		b, err := json.Marshal(n.describe(about))
 		return [][]byte{b}, err
 	}, func(err error) { n.log.Warn("this node could not tell how it is", "err", err) })
 	if err != nil {
@@ -86,14 +86,21 @@ func (n *Node) memberNames() []string {
 	return names
 }
 
+// aboutDisk asks for the disks only, which costs nothing; what members store is counted.
+const aboutDisk = "disk"
+
 // describe is what this node says of itself.
-func (n *Node) describe() cluster.Node {
+func (n *Node) describe(about string) cluster.Node {
 	d := n.disk.State()
 	out := cluster.Node{
 		Name: n.config.Node, Version: Build().Version, Why: n.notReady(),
-		Disk: cluster.Disk{Total: d.Total, Free: d.Free, KeepFree: d.KeepFree, Reserve: d.Reserve, Full: d.Full},
+		Uptime: int64(time.Since(n.since) / time.Second), Scrub: n.scrubState(),
+		Disk: cluster.Disk{Total: d.Total, Used: d.Used, Free: d.Free, KeepFree: d.KeepFree, Reserve: d.Reserve, Full: d.Full},
 	}
 	out.Ready = out.Why == ""
+	if about == aboutDisk {
+		return out
+	}
 	out.Findings = n.findings()
 	for _, p := range n.storage.Places() {
 		m := cluster.Member{Name: p.name, Restarts: p.restarts}
@@ -117,8 +124,8 @@ func (p place) describe(to *cluster.Member) error {
 	if _, err := readMember(p.member, &s); err != nil {
 		return err
 	}
-	to.Sees, to.Streams, to.Consumers = s.MetaSees, s.LedStreams, s.LedConsumers
-	to.Behind, to.Offline, to.Used, to.Limit = s.Behind, s.Offline, s.StoreUsed, s.StoreLimit
+	to.Sees, to.Groups, to.Streams, to.Consumers = s.MetaSees, s.RaftGroups, s.LedStreams, s.LedConsumers
+	to.Current, to.Behind, to.Offline, to.Used, to.Limit = s.Current, s.Behind, s.Offline, s.StoreUsed, s.StoreLimit
 	return nil
 }
 
@@ -126,7 +133,7 @@ func (p *peers) run(ctx context.Context) {
 	tick := time.NewTicker(clusterEvery)
 	defer tick.Stop()
 	for {
-		if _, err := p.hear(ctx); err != nil && ctx.Err() == nil {
+		if _, err := p.hear(ctx, aboutDisk); err != nil && ctx.Err() == nil {
 			p.log.LogAttrs(ctx, slog.LevelDebug, "the nodes cannot be heard", slog.Any("err", err))
 		}
 		select {
@@ -138,9 +145,9 @@ func (p *peers) run(ctx context.Context) {
 }
 
 // hear asks all nodes. This one is heard also when nothing can be asked.
-func (p *peers) hear(ctx context.Context) ([]cluster.Node, error) {
-	answers, err := p.store.Ask(ctx, clusterTopic, p.nodes, clusterWithin)
-	own := p.own()
+func (p *peers) hear(ctx context.Context, about string) ([]cluster.Node, error) {
+	answers, err := p.store.AskAbout(ctx, clusterTopic, about, p.nodes, clusterWithin)
+	own := p.own(about)
 	all := []cluster.Node{own}
 	for _, a := range answers {
 		var n cluster.Node
@@ -160,7 +167,7 @@ func (p *peers) hear(ctx context.Context) ([]cluster.Node, error) {
 
 // Cluster implements facade.Cluster.
 func (p *peers) Cluster(ctx context.Context) (cluster.State, error) {
-	nodes, err := p.hear(ctx)
+	nodes, err := p.hear(ctx, "")
 	if err != nil && ctx.Err() != nil {
 		return cluster.State{}, err
 	}

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"dms/deploy/disk"
 	"dms/deploy/engine"
 	"dms/deploy/scrub"
 	"dms/mapping/control"
@@ -31,7 +34,7 @@ const (
 	repairLook  = time.Second
 	// Sizes of the pieces of an answer.
 	replicasOfPart = 1000
-	sumsOfPart     = 4000
+	sumsOfPart     = 2000
 	// queuePrefix begins the names of streams that hold messages of queues and nothing
 	// else: they lose some at their front only.
 	queuePrefix = "q_"
@@ -41,6 +44,7 @@ const (
 // account.
 type scrubbing struct {
 	seat  *engine.Seat
+	disk  *disk.Watch
 	store *control.Store
 	node  string
 	run   string
@@ -52,18 +56,22 @@ func (n *Node) startScrub(store *control.Store) error {
 	if !ok {
 		return nil
 	}
-	b := &scrubbing{seat: one.Seat, store: store, node: n.config.Node, run: newRun()}
+	b := &scrubbing{seat: one.Seat, disk: n.disk, store: store, node: n.config.Node, run: newRun()}
+	// The member is ready, so what it was rebuilt from in an earlier run is whole.
+	if err := os.RemoveAll(b.aside()); err != nil {
+		return fmt.Errorf("remove a damaged replica: %w", err)
+	}
 	o := n.config.Scrub
 	s, err := scrub.Start(scrub.Options{
 		Replicas: b.replicas, Store: one.Store(), Others: b.others, Nodes: replicas - 1,
 		StepDown: b.stepDown, Rebuild: b.rebuild,
-		Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Log: n.log,
+		Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Unreadable: n.config.Disk.Encrypted, Log: n.log,
 	})
 	if err != nil {
 		return err
 	}
 	n.scrub.Store(s)
-	stop, err := store.Serve(scrubTopic, n.config.Node, func(context.Context) ([][]byte, error) { return encodeWords(s) },
+	stop, err := store.ServeAbout(scrubTopic, n.config.Node, func(_ context.Context, about string) ([][]byte, error) { return encodeWords(s, about) },
 		func(err error) { n.log.Debug("this node could not tell what it stores", "err", err) })
 	if err != nil {
 		s.Close()
@@ -99,19 +107,23 @@ func (n *Node) startScrub(store *control.Store) error {
 // words is a piece of what a node says of its replicas.
 type words struct {
 	Replicas []scrub.Replica `json:"r,omitempty"`
-	Sums     []sums          `json:"s,omitempty"`
+	Sums     []scrub.Sum     `json:"s,omitempty"`
 	Suspect  []scrub.Key     `json:"x,omitempty"`
 }
 
-type sums struct {
-	scrub.Key
-	Sums []scrub.Sum `json:"v"`
-}
-
-func encodeWords(s *scrub.Scrubber) ([][]byte, error) {
-	all, err := s.Words()
+// encodeWords answers what the stream that is asked about comes to, or, if it is about
+// none, all of what is stored.
+func encodeWords(s *scrub.Scrubber, about string) ([][]byte, error) {
+	var one *scrub.Key
+	if account, stream, ok := strings.Cut(about, "/"); ok {
+		one = &scrub.Key{Account: account, Stream: stream}
+	}
+	all, err := s.Words(one)
 	if err != nil {
 		return nil, err
+	}
+	if one != nil {
+		all.Replicas = nil
 	}
 	first := words{}
 	for k := range all.Suspect {
@@ -121,20 +133,9 @@ func encodeWords(s *scrub.Scrubber) ([][]byte, error) {
 	for chunk := range slices.Chunk(all.Replicas, replicasOfPart) {
 		pieces = append(pieces, words{Replicas: chunk})
 	}
-	var next words
-	size := 0
-	for k, of := range all.Sums {
-		if len(of) == 0 {
-			next.Sums = append(next.Sums, sums{Key: k})
-		}
-		for chunk := range slices.Chunk(of, sumsOfPart) {
-			next.Sums = append(next.Sums, sums{k, chunk})
-			if size += len(chunk) + 4; size > sumsOfPart {
-				pieces, next, size = append(pieces, next), words{}, 0
-			}
-		}
+	for chunk := range slices.Chunk(all.Sums, sumsOfPart) {
+		pieces = append(pieces, words{Sums: chunk})
 	}
-	pieces = append(pieces, next)
 	out := make([][]byte, len(pieces))
 	for i, p := range pieces {
 		if out[i], err = json.Marshal(p); err != nil {
@@ -145,16 +146,14 @@ func encodeWords(s *scrub.Scrubber) ([][]byte, error) {
 }
 
 func decodeWords(parts [][]byte) (scrub.Words, error) {
-	w := scrub.Words{Sums: make(map[scrub.Key][]scrub.Sum), Suspect: make(map[scrub.Key]bool)}
+	w := scrub.Words{Suspect: make(map[scrub.Key]bool)}
 	for _, raw := range parts {
 		var p words
 		if err := json.Unmarshal(raw, &p); err != nil {
 			return w, err
 		}
 		w.Replicas = append(w.Replicas, p.Replicas...)
-		for _, s := range p.Sums {
-			w.Sums[s.Key] = append(w.Sums[s.Key], s.Sums...)
-		}
+		w.Sums = append(w.Sums, p.Sums...)
 		for _, k := range p.Suspect {
 			w.Suspect[k] = true
 		}
@@ -175,15 +174,19 @@ func (b *scrubbing) replicas() ([]scrub.Replica, error) {
 	for i, r := range found {
 		all[i] = scrub.Replica{
 			Key: scrub.Key{Account: r.Account, Stream: r.Stream}, Project: r.Name, Made: r.Made,
-			First: r.First, Last: r.Last, Messages: r.Messages, Bytes: r.Bytes, Led: r.Led,
+			First: r.First, FirstAt: r.FirstAt, Last: r.Last, Messages: r.Messages, Bytes: r.Bytes, Led: r.Led, Keep: r.Keep,
 			Whole: strings.HasPrefix(r.Stream, queuePrefix),
 		}
 	}
 	return all, nil
 }
 
-func (b *scrubbing) others(ctx context.Context) ([]scrub.Words, error) {
-	answers, err := b.store.Ask(ctx, scrubTopic, replicas, scrubWithin)
+func (b *scrubbing) others(ctx context.Context, sums *scrub.Key) ([]scrub.Words, error) {
+	about := ""
+	if sums != nil {
+		about = sums.Account + "/" + sums.Stream
+	}
+	answers, err := b.store.AskAbout(ctx, scrubTopic, about, replicas, scrubWithin)
 	if err != nil {
 		return nil, err
 	}
@@ -209,28 +212,82 @@ func (b *scrubbing) stepDown(k scrub.Key) error {
 	return m.StepAside(k.Account, k.Stream)
 }
 
-// rebuild removes the files of a stream while the member does not run. It catches up from
-// the leader when it runs again. What is removed is kept aside until then.
-func (b *scrubbing) rebuild(ctx context.Context, k scrub.Key, ready func(context.Context) error) (err error) {
+// rebuild moves the files of a stream out of the store while the member does not run. It
+// catches up from the leader when it runs again. What was moved is removed when the
+// replica is whole again, so that even a damaged copy is never thrown away for nothing.
+func (b *scrubbing) rebuild(ctx context.Context, k scrub.Key, ready, done func(context.Context) error) (err error) {
 	release, err := b.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for other repairs: %w", err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := b.room(k); err != nil {
+		return err
+	}
 	if err := ready(ctx); err != nil {
 		return err
 	}
+	moved := false
 	err = b.seat.Work(ctx, func(store string) error {
-		return os.RemoveAll(scrub.StreamFolder(store, k))
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // others may repair by now
+		}
+		if err := moveAside(scrub.StreamFolder(store, k), b.aside()); err != nil {
+			return fmt.Errorf("move the replica aside: %w", err)
+		}
+		moved = true
+		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("remove the replica: %w", err)
+	if !moved {
+		return err
 	}
-	return b.seat.Ready(ctx)
+	ran := b.seat.Ready(ctx)
+	if err := done(ctx); err != nil {
+		return errors.Join(err, ran)
+	}
+	if err := os.RemoveAll(b.aside()); err != nil {
+		return fmt.Errorf("remove the damaged replica: %w", err)
+	}
+	return nil
+}
+
+// aside is where a replica is that is being rebuilt.
+func (b *scrubbing) aside() string { return filepath.Join(filepath.Dir(b.seat.Store()), "aside") }
+
+// moveAside takes the place of what was moved before. Nothing to move is as good as moved.
+func moveAside(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+var errNoRoom = errors.New("the disk has no room for the replica a second time")
+
+// room reports whether the replica fits on the disk beside what is moved aside.
+func (b *scrubbing) room(k scrub.Key) error {
+	all, err := b.replicas()
+	if err != nil {
+		return err
+	}
+	var size int64
+	for _, r := range all {
+		if r.Key == k {
+			size = int64(r.Bytes)
+		}
+	}
+	if d := b.disk.State(); d.Free < size+d.KeepFree {
+		return fmt.Errorf("%w: it has %d MiB, and %d MiB are free", errNoRoom, size>>20, d.Free>>20)
+	}
+	return nil
 }
 
 // lock waits until this node may repair. Nobody's clock is compared with another's: the
-// record of a node that died is taken when it has not changed for long.
+// record of a node that died is taken when it has not changed for long. A record without
+// a value is of nobody.
 func (b *scrubbing) lock(ctx context.Context) (release func() error, err error) {
 	value := []byte(b.node + "." + b.run)
 	var last uint64
@@ -244,10 +301,10 @@ func (b *scrubbing) lock(ctx context.Context) (release func() error, err error) 
 			last, since = there.Revision, time.Now()
 		}
 		own := strings.HasPrefix(string(there.Value), b.node+".") // of an earlier run
-		if there.Revision == 0 || own || time.Since(since) > repairStale {
-			_, err := b.store.Put(ctx, repairKey, value, there.Revision)
+		if len(there.Value) == 0 || own || time.Since(since) > repairStale {
+			held, err := b.store.Put(ctx, repairKey, value, there.Revision)
 			if err == nil {
-				return b.unlock, nil
+				return func() error { return b.unlock(held) }, nil
 			}
 			if !errors.Is(err, control.ErrConflict) {
 				return nil, err
@@ -261,10 +318,12 @@ func (b *scrubbing) lock(ctx context.Context) (release func() error, err error) 
 	}
 }
 
-func (b *scrubbing) unlock() error {
+// unlock gives up the record unless it is somebody else's by now.
+func (b *scrubbing) unlock(held uint64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return b.store.Delete(ctx, repairKey)
+	_, err := b.store.Put(ctx, repairKey, nil, held)
+	return err
 }
 
 // suspect has all nodes compare their replicas soon, because a reader has come across
@@ -301,7 +360,27 @@ func (n *Node) scrubbed() monitor.Scrubbed {
 	if s == nil {
 		return monitor.Scrubbed{}
 	}
-	return monitor.Scrubbed(s.Counts())
+	c := s.Counts()
+	return monitor.Scrubbed{Passes: c.Passes, Readings: c.Readings, Bytes: c.Bytes, Found: c.Found, Repaired: c.Repaired}
+}
+
+// scrubState is scrubbed for operators; nil while nothing is scrubbed.
+func (n *Node) scrubState() *cluster.Scrub {
+	s := n.scrub.Load()
+	if s == nil {
+		return nil
+	}
+	c := s.Counts()
+	out := &cluster.Scrub{Comparisons: c.Passes, Readings: c.Readings, Found: c.Found, Repaired: c.Repaired}
+	if !c.Passed.IsZero() {
+		at := c.Passed.UTC()
+		out.Compared = &at
+	}
+	if !c.Read.IsZero() {
+		at := c.Read.UTC()
+		out.Read = &at
+	}
+	return out
 }
 
 func (n *Node) findings() []cluster.Finding {

@@ -59,7 +59,7 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 	m, err := engine.TakeSeat(engine.Options{
 		Name: c.Node, Dir: filepath.Join(c.DataFolder, "member"), Keys: set,
 		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
-		MaxStore: int64(c.Disk.Limit), Accounts: ownAccounts(c, set), Log: log,
+		MaxStore: int64(c.Disk.Limit), Encrypted: c.Disk.Encrypted, Accounts: ownAccounts(c, set), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)

@@ -61,6 +61,7 @@ func scrubOften(c *deploy.Config) {
 }
 
 func TestTheClusterSaysHowManyNodesItCanLose(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t)
 	waitVerdict(t, c, 0, "3 of 3, can lose 1")
 	c.Stop(t, 2)
@@ -171,11 +172,12 @@ func leaderOf(t *testing.T, c *deploytest.Cluster) (node int, stream string) {
 }
 
 func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t, scrubOften)
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
 	queue, group := makeQueue(via(0))
-	const messages, early = 400, 50
+	const messages, early = 200, 30
 	store(via(0), queue, 0, messages)
 	settled := drain(t, via(1), group, early)
 	// One bit of the replica that leads, which is the worst of the three.
@@ -189,7 +191,7 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := make([]byte, 1)
-	const at = 300 * 4100 // well behind what was consumed
+	const at = 150 * 4100 // well behind what was consumed
 	if _, err := f.ReadAt(one, at); err != nil {
 		t.Fatal(err)
 	}
@@ -235,11 +237,12 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 
 // Between scrubs a reader is not fooled: what its log goes over comes all the same.
 func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
+	t.Parallel()             // it waits more than it works
 	c := deploytest.Start(t) // compares once a minute, reads once a day
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
 	queue, group := makeQueue(via(0))
-	const messages = 400
+	const messages = 200
 	store(via(0), queue, 0, messages)
 	settled := drain(t, via(0), group, 20)
 	node, stream := leaderOf(t, c)
@@ -252,9 +255,9 @@ func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The sequence of message 200 is damaged, which is found when the block is read.
+	// The sequence of message 100 is damaged, which is found when the block is read.
 	at := 0
-	for range 199 {
+	for range 99 {
 		at += int(binary.LittleEndian.Uint32(data[at:]) &^ (1 << 31))
 	}
 	data[at+30] ^= 1
@@ -287,6 +290,7 @@ func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 }
 
 func TestHealthyReplicasAreNotSuspectedUnderLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t, scrubOften)
 	project := c.AccessKey(0).Project
 	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }

@@ -84,11 +84,14 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := errors.Join(n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
+		return nil, err
+	}
 	pages, err := n.newConsole(projects, creds)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker), n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{

@@ -134,11 +134,11 @@ func New(o Options) (*API, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Heartbeat <= 0 {
-		o.Heartbeat = heartbeatEvery
-	}
 	if o.Room == nil {
 		o.Room = func() error { return nil }
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = heartbeatEvery
 	}
 	if o.ProjectName == nil {
 		o.ProjectName = func(tenancy.ProjectID) string { return "" }

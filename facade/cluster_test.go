@@ -53,7 +53,7 @@ func TestOperatorsRemoveMembersThatAreLost(t *testing.T) {
 func TestOperatorsAreToldHowTheClusterIs(t *testing.T) {
 	s := serve(t, stocked(), nil)
 	got := s.do("GET", "/admin/v1/cluster", "", "X-Auth-Token", "operator")
-	for _, want := range []string{`"verdict":"2 of 3, can lose none"`, `"silent_members":["n3"]`, `"why":"draining"`, `"what":"a hole"`} {
+	for _, want := range []string{`"verdict":"2 of 3, can lose none"`, `"silent_members":["n3"]`, `"reason":"draining"`, `"what":"a hole"`} {
 		if got.status != 200 || !strings.Contains(got.body, want) {
 			t.Errorf("%d without %s: %s", got.status, want, got.body)
 		}

@@ -113,8 +113,11 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 			if err == nil && missing == 0 {
 				break
 			}
-			s.b.damaged()
-			if err == nil && attempt < bridgeSteps {
+			// What expired or was purged between two questions is not missing: look again.
+			if attempt > 0 {
+				s.b.damaged()
+			}
+			if err == nil && attempt > 0 && attempt <= bridgeSteps {
 				// The leader may be the one that is damaged, and this node's replica it.
 				_, err = s.calls.ask(ctx, stepDownPrefix+stream, nil)
 			}

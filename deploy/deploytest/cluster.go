@@ -172,13 +172,16 @@ func (c *Cluster) startAll(t testing.TB) error {
 		if err != nil {
 			return errors.Join(err, c.stopAll())
 		}
+		c.mu.Lock()
 		c.nodes[i] = n
+		c.mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
 	var wg sync.WaitGroup
 	errs := make([]error, Size)
-	for i, n := range c.nodes {
+	for i := range Size {
+		n := c.Node(t, i)
 		wg.Go(func() { errs[i] = n.Start(ctx) })
 	}
 	wg.Wait()

@@ -31,6 +31,24 @@ func (c *Cluster) Crash(t testing.TB, i int) {
 	c.nodes[i] = nil
 }
 
+// RestartAll runs all nodes again, none of which runs, since one alone is not ready.
+func (c *Cluster) RestartAll(t testing.TB) {
+	t.Helper()
+	if len(c.Running()) > 0 {
+		t.Fatal("a node runs")
+	}
+	if err := c.startAll(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Config is what the node i was started with last.
+func (c *Cluster) Config(i int) deploy.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.configs[i]
+}
+
 // Lose removes all that the node i, which is stopped, has on its disk.
 func (c *Cluster) Lose(t testing.TB, i int) {
 	t.Helper()

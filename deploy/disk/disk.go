@@ -16,6 +16,7 @@ import (
 // Space is what a disk has, in bytes.
 type Space struct {
 	Total int64 // of the file system
+	Used  int64
 	Free  int64 // that may still be written
 }
 
@@ -25,7 +26,7 @@ func Look(dir string) (Space, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return Space{}, fmt.Errorf("look at the disk of %s: %w", dir, err)
 	}
-	return Space{Total: int64(s.Blocks) * s.Bsize, Free: int64(s.Bavail) * s.Bsize}, nil
+	return Space{Total: int64(s.Blocks) * s.Bsize, Used: int64(s.Blocks-s.Bfree) * s.Bsize, Free: int64(s.Bavail) * s.Bsize}, nil
 }
 
 // Defaults of Options.
@@ -71,6 +72,9 @@ type Watch struct {
 	o    Options
 	stop context.CancelFunc
 	work sync.WaitGroup
+	// given is what was given up of the reserve: it is no room, for it is taken again. Of
+	// the goroutine that looks.
+	given int64
 
 	mu     sync.Mutex
 	state  State
@@ -158,26 +162,33 @@ func (w *Watch) Full() error {
 // margin is how much more than KeepFree must be free before a full disk has room again.
 func (w *Watch) margin() int64 { return w.o.KeepFree / 4 }
 
-// look sees what changed, and gives up or takes the reserve.
+func (w *Watch) set(s State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state = s
+}
+
+// look sees what changed, and gives up or takes the reserve. It is called by one
+// goroutine at a time.
 func (w *Watch) look() {
 	now, err := w.o.Look()
 	if err != nil {
 		w.o.Log.Error("the disk cannot be looked at", "err", err)
 		return
 	}
-	w.mu.Lock()
-	before := w.state
-	s := &w.state
-	s.Space = now
+	before := w.State()
+	after := before
+	after.Space = now
 	switch {
 	case now.Free < w.o.KeepFree:
-		s.Full = true
-	case now.Free >= w.o.KeepFree+w.margin():
-		s.Full = false
+		after.Full = true
+	case now.Free >= w.o.KeepFree+w.margin()+w.given:
+		after.Full = false
 	}
-	s.Reserve = w.reserve(before.Reserve, now)
-	after := *s
-	w.mu.Unlock()
+	// Whoever asks is told at once: what follows may take a disk that is full a while.
+	w.set(after)
+	after.Reserve = w.reserve(before.Reserve, now)
+	w.set(after)
 	if after.Full != before.Full {
 		if after.Full {
 			w.o.Log.Error("the disk is nearly full: nothing is stored until there is room", "free", now.Free, "total", now.Total, "keep_free", w.o.KeepFree)
@@ -201,14 +212,17 @@ func (w *Watch) reserve(held int64, now Space) int64 {
 			w.o.Log.Error("the reserve of the disk cannot be given up", "err", err)
 			return held
 		}
+		w.given = max(w.o.Reserve, 0)
 		return 0
 	case held == 0 && w.o.Reserve > 0 && now.Free >= w.o.KeepFree+w.margin()+w.o.Reserve:
 		if err := w.take(); err != nil {
 			w.o.Log.Warn("the reserve of the disk cannot be taken", "err", err)
 			w.o.Reserve = -1 // a file system without it; the rest works
 			_ = os.Remove(w.path())
+			w.given = 0
 			return 0
 		}
+		w.given = 0
 		return w.o.Reserve
 	}
 	return held

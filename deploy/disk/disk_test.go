@@ -77,6 +77,26 @@ func TestTheReserveIsGivenUpBeforeTheDiskRefusesAndTakenAgain(t *testing.T) {
 	}
 }
 
+func TestWhatTheReserveGaveIsNoRoom(t *testing.T) {
+	f := &fake{}
+	f.total.Store(1000 * mib)
+	f.free.Store(150 * mib)
+	w := open(t, f, Options{KeepFree: 80 * mib, Reserve: 200 * mib})
+	for _, step := range []struct {
+		free int64
+		full bool
+	}{
+		{79, true}, {100, false}, // it never had the reserve
+		{500, false}, {10, true}, {210, true}, {299, true}, {300, false}, {100, false},
+	} {
+		f.free.Store(step.free * mib)
+		w.look()
+		if got := w.State(); got.Full != step.full {
+			t.Errorf("with %d MiB free it is full: %v, want %v, %+v", step.free, got.Full, step.full, got)
+		}
+	}
+}
+
 func TestTheReserveOfAnEarlierRunIsKnown(t *testing.T) {
 	f := &fake{}
 	f.total.Store(1000 * mib)

@@ -17,6 +17,9 @@ const identityFile = "member.json"
 type identity struct {
 	Cluster string `json:"cluster"`
 	Name    string `json:"name"`
+	// Encrypted is for the life of the folder. A server with a key would go on with plain
+	// files, and one without takes what it cannot read for damage and drops it.
+	Encrypted bool `json:"encrypted,omitempty"`
 }
 
 // claim checks the mark of the data folder, or leaves one in an empty folder.
@@ -41,6 +44,12 @@ func (want identity) claim(dir string) error {
 	}
 	if have.Name != want.Name {
 		return refuse(ErrForeignData, "%s holds data of the member %s, this is %s", dir, have.Name, want.Name)
+	}
+	switch {
+	case have.Encrypted && !want.Encrypted:
+		return refuse(ErrEncrypted, "%s holds encrypted data, and encryption is off", dir)
+	case want.Encrypted && !have.Encrypted:
+		return refuse(ErrEncrypted, "%s holds data that is not encrypted, and encryption is on: start with an empty folder", dir)
 	}
 	return nil
 }

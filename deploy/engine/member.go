@@ -40,7 +40,7 @@ func Start(o Options) (*Member, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := (identity{Cluster: o.Keys.ClusterID().String(), Name: o.Name}).claim(o.Dir); err != nil {
+	if err := (identity{Cluster: o.Keys.ClusterID().String(), Name: o.Name, Encrypted: o.Encrypted}).claim(o.Dir); err != nil {
 		return nil, err
 	}
 	budget, err := o.budget()

@@ -45,6 +45,9 @@ type Options struct {
 	// Accounts makes tokens of accounts, by public key, that are put where the member has
 	// lost them, knowing how many bytes the member stores at most; nil is none.
 	Accounts func(bytes int64) (map[string]string, error)
+	// Encrypted stores everything under a key of Keys. It is for the life of the data folder:
+	// a member with the other setting refuses to start on it.
+	Encrypted bool
 
 	Log *slog.Logger // nil discards
 
@@ -97,6 +100,12 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		routes = append(routes, &url.URL{Scheme: "nats-route", Host: r})
 	}
 	tlsConfig, pin := o.Keys.RouteTLS()
+	storeKey := ""
+	if o.Encrypted {
+		if storeKey, err = o.Keys.Store(); err != nil {
+			return nil, err
+		}
+	}
 	assets := o.MaxAssets
 	if assets == 0 {
 		assets = defaultAssets
@@ -111,6 +120,7 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		JetStreamMaxMemory: 64 << 20, // explicit, for 0 means three quarters of the machine
 		JetStreamMaxStore:  budget,
 		SyncAlways:         true, SyncInterval: 10 * time.Second,
+		JetStreamKey: storeKey, JetStreamCipher: server.AES, // no key, no encryption
 		JetStreamLimits: server.JSLimitOpts{
 			MaxHAAssets: assets, MaxAckPending: maxAckPending, MaxRequestBatch: 1000, Duplicates: 10 * time.Minute,
 			DefaultMaxConsumers: consumersPerStream, MaxBatchInflightPerStream: 500, MaxBatchInflightTotal: 5000,

@@ -12,6 +12,7 @@ var (
 	ErrNotSynced      = errors.New("writes would not be synced to disk before they are confirmed")
 	ErrTooFewReplicas = errors.New("there are too few replicas")
 	ErrForeignData    = errors.New("the data folder belongs to another member")
+	ErrEncrypted      = errors.New("the data folder is encrypted otherwise than configured")
 	ErrPortTaken      = errors.New("the port is taken")
 	ErrDiskTooSmall   = errors.New("the disk is too small")
 	ErrStorageLost    = errors.New("the member has stopped using its storage")

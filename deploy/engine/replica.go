@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -13,7 +14,9 @@ type Replica struct {
 	Stream  string
 	Made    int64 // nanoseconds of Unix time
 	First   uint64
+	FirstAt int64 // when the first message was stored, as Made; 0 when there is none
 	Last    uint64
+	Keep    time.Duration // for how long a message is kept; 0 is for ever
 	// Messages and Bytes are what the member can read.
 	Messages, Bytes uint64
 	Led             bool
@@ -21,7 +24,7 @@ type Replica struct {
 
 // Replicas lists what the member stores of replicated streams, from memory.
 func (m *Member) Replicas() ([]Replica, error) {
-	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Limit: 1 << 20})
+	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Config: true, Limit: 1 << 20})
 	if err != nil {
 		return nil, fmt.Errorf("list replicas of member %s: %w", m.opts.Name, err)
 	}
@@ -31,11 +34,18 @@ func (m *Member) Replicas() ([]Replica, error) {
 			if s.Cluster == nil || len(s.Cluster.Replicas) == 0 {
 				continue
 			}
-			all = append(all, Replica{
+			r := Replica{
 				Account: a.Id, Name: a.Name, Stream: s.Name, Made: s.Created.UnixNano(),
 				First: s.State.FirstSeq, Last: s.State.LastSeq, Messages: s.State.Msgs, Bytes: s.State.Bytes,
 				Led: s.Cluster.Leader == m.opts.Name,
-			})
+			}
+			if s.State.Msgs > 0 {
+				r.FirstAt = s.State.FirstTime.UnixNano()
+			}
+			if s.Config != nil {
+				r.Keep = s.Config.MaxAge
+			}
+			all = append(all, r)
 		}
 	}
 	return all, nil

@@ -67,7 +67,7 @@ func (s *Seat) keep(ctx context.Context) {
 	for {
 		began := time.Now()
 		m := s.Member()
-		var after func() error
+		atOnce := false
 		select {
 		case <-ctx.Done():
 			return
@@ -83,17 +83,13 @@ func (s *Seat) keep(ctx context.Context) {
 			if err != nil {
 				s.log.LogAttrs(ctx, slog.LevelWarn, "the member was cut short", slog.Any("err", err))
 			}
-			err = j.f(s.opts.storeDir())
-			after = func() error { j.done <- err; return nil }
+			j.done <- j.f(s.opts.storeDir())
+			atOnce = true
 		}
-		if time.Since(began) > settled || after != nil {
+		if time.Since(began) > settled || atOnce {
 			pause = firstRestart
 		}
-		ok := s.fill(ctx, &pause, after != nil)
-		if after != nil {
-			_ = after()
-		}
-		if !ok {
+		if !s.fill(ctx, &pause, atOnce) {
 			return
 		}
 	}
@@ -123,13 +119,17 @@ func (s *Seat) fill(ctx context.Context, pause *time.Duration, atOnce bool) bool
 		if err == nil {
 			m, err = Start(s.opts)
 		}
+		if err == nil && ctx.Err() != nil {
+			m.Abort() // nobody would stop it
+			return false
+		}
 		if err == nil {
 			s.mu.Lock()
 			s.member, s.down = m, nil
 			s.restarts++
 			s.mu.Unlock()
 			s.log.LogAttrs(ctx, slog.LevelWarn, "the member runs again")
-			return ctx.Err() == nil
+			return true
 		}
 		s.leave(err)
 		s.log.LogAttrs(ctx, slog.LevelWarn, "the member cannot run yet", slog.Any("err", err), slog.Duration("next", *pause))
@@ -224,8 +224,10 @@ func (s *Seat) await(ctx context.Context, condition func(*Member, context.Contex
 	}
 }
 
-// Work stops the member in order, calls f with the folder of its store, and runs a
-// member again, whatever f returned. It returns f's error.
+// Work stops the member in order, calls f with the folder of its store, and has a member
+// run again, whatever f returned; Ready waits for that. It returns f's error. When ctx
+// ends before the work has begun, f is not called any more; when it ends later, Work
+// waits for f all the same, so that whoever holds a lock for f holds it long enough.
 func (s *Seat) Work(ctx context.Context, f func(store string) error) error {
 	j := job{f: f, done: make(chan error, 1)}
 	select {
@@ -233,12 +235,7 @@ func (s *Seat) Work(ctx context.Context, f func(store string) error) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	select {
-	case err := <-j.done:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return <-j.done // the keeper bounds the stopping, and f bounds itself
 }
 
 // Conn returns a connection inside the process. It is made again by itself after the
@@ -260,9 +257,21 @@ func (s *Seat) InProcessConn() (net.Conn, error) {
 }
 
 // Stop ends the keeping and stops the member in order, as Member.Stop does.
+//
+// A member that is being started at the time is awaited, for at most the two minutes that
+// its recovery may take, unless ctx ends: then it is stopped as soon as it runs.
 func (s *Seat) Stop(ctx context.Context) error {
 	s.stop()
-	s.work.Wait()
+	kept := make(chan struct{})
+	go func() { // ends with the keeper
+		defer close(kept)
+		s.work.Wait()
+	}()
+	select {
+	case <-kept:
+	case <-ctx.Done():
+		return fmt.Errorf("stop seat %s: %w", s.opts.Name, ctx.Err())
+	}
 	if m := s.Member(); m != nil {
 		return m.Stop(ctx)
 	}

@@ -39,6 +39,10 @@ func TestStartRefusesWithAReason(t *testing.T) {
 		{"another cluster", func(o *Options) error { return mark(o, "other", o.Name) }, ErrForeignData},
 		{"another member", func(o *Options) error { return mark(o, o.Keys.ClusterID().String(), "dms-2") }, ErrForeignData},
 		{"damaged mark", func(o *Options) error { return write(o, identityFile, "{") }, ErrForeignData},
+		{"data that is not encrypted", func(o *Options) error { o.Encrypted = true; return mark(o, o.Keys.ClusterID().String(), o.Name) }, ErrEncrypted},
+		{"encrypted data", func(o *Options) error {
+			return write(o, identityFile, `{"cluster":"`+o.Keys.ClusterID().String()+`","name":"`+o.Name+`","encrypted":true}`)
+		}, ErrEncrypted},
 		{"foreign files", func(o *Options) error { return write(o, "diary.txt", "x") }, ErrForeignData},
 	} {
 		t.Run(row.name, func(t *testing.T) {

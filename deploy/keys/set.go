@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 
@@ -42,6 +43,15 @@ func (s *Set) System() nkeys.KeyPair { return s.system }
 
 // Master returns a copy of the secret from which account keys are derived.
 func (s *Set) Master() []byte { return append([]byte(nil), s.master...) }
+
+// Store is the secret under which a member encrypts what it stores, as text.
+func (s *Set) Store() (string, error) {
+	key, err := hkdf.Key(sha256.New, s.master, nil, "dms store", secretLen)
+	if err != nil {
+		return "", fmt.Errorf("derive the key of the store: %w", err)
+	}
+	return hex.EncodeToString(key), nil
+}
 
 // Sealing returns the keys for one purpose, newest first: seal with the first, open
 // with the one whose id the text carries. Keys of different purposes are unrelated, so

@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Words is what one node tells of its replicas: what it stores, and the sums of what it
-// has read.
+// has read of the stream that it was asked about.
 type Words struct {
 	Replicas []Replica
-	Sums     map[Key][]Sum
+	Sums     []Sum // nil when it was asked about none, or has not read it
 	// Suspect are the replicas that it does not trust, and that nobody may rebuild from.
 	Suspect map[Key]bool
 }
@@ -25,20 +26,27 @@ type Options struct {
 	Replicas func() ([]Replica, error)
 	// Store is the folder of the store, below which streams have their files.
 	Store string
-	// Others hears the other nodes, all of which it takes to judge a replica.
-	Others func(context.Context) ([]Words, error)
+	// Others hears the other nodes, all of which it takes to judge a replica. It asks for
+	// the sums of a stream unless that is nil.
+	Others func(ctx context.Context, sums *Key) ([]Words, error)
 	Nodes  int // the others
 
 	// StepDown makes this node give up the lead of a stream and of its consumers.
 	StepDown func(Key) error
-	// Rebuild removes the replica and returns when it is there again. It holds a lock that
-	// no other node holds meanwhile.
-	Rebuild func(context.Context, Key, func(context.Context) error) error
+	// Rebuild removes the replica and returns when the member runs again. It calls ready
+	// before, which tells whether that may be done, and done after, which returns when the
+	// replica is whole again. All the while it holds a lock that no other node holds.
+	Rebuild func(ctx context.Context, k Key, ready, done func(context.Context) error) error
 
 	Every          time.Duration // between comparisons of what is stored; 0 is a minute
 	ReadEvery      time.Duration // between readings of all files; 0 is a day
 	BytesPerSecond int64         // of reading; 0 is 5 MiB
-	Log            *slog.Logger
+	// Unreadable files, such as encrypted ones, are not read: only counts are compared.
+	Unreadable bool
+	// Slack is by how much clocks of nodes may differ without anybody being suspected of
+	// anything; 0 is 10 minutes.
+	Slack time.Duration
+	Log   *slog.Logger
 }
 
 // Defaults of Options.
@@ -46,11 +54,15 @@ const (
 	defaultEvery     = time.Minute
 	defaultReadEvery = 24 * time.Hour
 	defaultRate      = 5 << 20
+	defaultSlack     = 10 * time.Minute
+	// firstReading is when files are read for the first time, so that nodes which start
+	// often read them at all.
+	firstReading = 10 * time.Minute
 	// again is the time between two looks at what is suspicious.
 	again = 2 * time.Second
 	// aside is how often a replica that is not trusted is kept from leading.
 	aside      = 2 * time.Second
-	mostRecent = 100 // findings that are remembered
+	mostRecent = 100 // findings that are remembered after they were repaired
 )
 
 // States of a finding.
@@ -75,6 +87,8 @@ type Counts struct {
 	Passes, Readings int64 // of comparisons, and of all files
 	Bytes            int64 // stored in streams that were read
 	Found, Repaired  int64
+	// Passed and Read are when the last of these ended; zero is never.
+	Passed, Read time.Time
 }
 
 // Scrubber judges the replicas of one node until it is closed.
@@ -85,12 +99,22 @@ type Scrubber struct {
 	now   chan struct{} // asks for a pass
 	reads chan struct{} // asks for a reading
 
-	rebuilds map[Key]int // by the goroutine that compares
+	// Of the goroutine that compares: how often replicas were removed, those whose
+	// rebuilding is awaited, and differences that may be explained by clocks.
+	rebuilds map[Key]int
+	removed  map[Key]bool
+	lasting  map[Key]since
 
 	mu       sync.Mutex
 	sums     map[Key][]Sum
 	findings []Finding
 	counts   Counts
+}
+
+// since is from when on a difference has been the same.
+type since struct {
+	what string
+	at   time.Time
 }
 
 // Start begins to scrub.
@@ -107,11 +131,17 @@ func Start(o Options) (*Scrubber, error) {
 	if o.BytesPerSecond == 0 {
 		o.BytesPerSecond = defaultRate
 	}
+	if o.Slack == 0 {
+		o.Slack = defaultSlack
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Scrubber{o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), sums: make(map[Key][]Sum), rebuilds: make(map[Key]int)}
+	s := &Scrubber{
+		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), sums: make(map[Key][]Sum),
+		rebuilds: make(map[Key]int), removed: make(map[Key]bool), lasting: make(map[Key]since),
+	}
 	s.work.Go(func() { s.compare(ctx) })
 	s.work.Go(func() { s.read(ctx) })
 	s.work.Go(func() { s.keepAside(ctx) })
@@ -141,17 +171,17 @@ func (s *Scrubber) ReadNow() {
 	}
 }
 
-// Words is what this node tells the others.
-func (s *Scrubber) Words() (Words, error) {
+// Words is what this node tells the others, with the sums of a stream unless that is nil.
+func (s *Scrubber) Words(sums *Key) (Words, error) {
 	replicas, err := s.o.Replicas()
 	if err != nil {
 		return Words{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := Words{Replicas: replicas, Sums: make(map[Key][]Sum, len(s.sums)), Suspect: make(map[Key]bool)}
-	for k, sums := range s.sums {
-		w.Sums[k] = sums // never changed in place
+	w := Words{Replicas: replicas, Suspect: make(map[Key]bool)}
+	if sums != nil {
+		w.Sums = s.sums[*sums] // never changed in place
 	}
 	for _, f := range s.findings {
 		if f.State != Repaired {
@@ -196,17 +226,18 @@ func (s *Scrubber) compare(ctx context.Context) {
 // pass looks at all streams, and again at those that look wrong.
 func (s *Scrubber) pass(ctx context.Context) error {
 	seen := make(map[Key]suspicion)
-	was := make(map[Key]Replica)
+	lasting := make(map[Key]since)
 	for look := 1; ; look++ {
 		own, err := s.o.Replicas()
 		if err != nil {
 			return err
 		}
-		others, err := s.others(ctx)
+		others, err := s.others(ctx, nil)
 		if err != nil {
 			return err
 		}
 		still := make(map[Key]suspicion)
+		now := time.Now()
 		for _, r := range own {
 			if look > 1 && seen[r.Key].what == "" {
 				continue
@@ -215,16 +246,26 @@ func (s *Scrubber) pass(ctx context.Context) error {
 			if !ok {
 				continue
 			}
-			suspect, wrong := suspect(r, theirs)
+			suspect, wrong := suspect(r, theirs, now, s.o.Slack)
 			// What moves is not the same damage seen again, unless it is a hole.
-			if !wrong || look > 1 && suspect.looks > 2 && was[r.Key] != r {
+			if !wrong || look > 1 && suspect.looks > 2 && seen[r.Key].what != suspect.what {
 				continue
 			}
-			if suspect.looks <= look {
-				s.found(r.Key, r.Project, suspect.what)
+			if suspect.looks > look {
+				still[r.Key] = suspect
 				continue
 			}
-			still[r.Key], was[r.Key] = suspect, r
+			if suspect.lasting {
+				first, ok := s.lasting[r.Key]
+				if !ok || first.what != suspect.what {
+					first = since{suspect.what, now}
+				}
+				lasting[r.Key] = first
+				if now.Sub(first.at) < s.o.Slack {
+					continue
+				}
+			}
+			s.found(r.Key, r.Project, suspect.what)
 		}
 		if seen = still; len(seen) == 0 {
 			break
@@ -233,16 +274,18 @@ func (s *Scrubber) pass(ctx context.Context) error {
 			return err
 		}
 	}
+	s.lasting = lasting
 	s.mu.Lock()
 	s.counts.Passes++
+	s.counts.Passed = time.Now()
 	s.mu.Unlock()
 	return nil
 }
 
 var errSilent = errors.New("not all nodes tell what they store")
 
-func (s *Scrubber) others(ctx context.Context) ([]Words, error) {
-	others, err := s.o.Others(ctx)
+func (s *Scrubber) others(ctx context.Context, sums *Key) ([]Words, error) {
+	others, err := s.o.Others(ctx, sums)
 	if err == nil && len(others) != s.o.Nodes {
 		err = fmt.Errorf("%w: %d of %d others do", errSilent, len(others), s.o.Nodes)
 	}
@@ -283,13 +326,29 @@ func (s *Scrubber) found(k Key, project, what string) {
 		}
 	}
 	s.findings = append(s.findings, Finding{At: time.Now().UTC(), Key: k, Project: project, What: what, State: Found})
-	if len(s.findings) > mostRecent {
-		s.findings = s.findings[len(s.findings)-mostRecent:]
-	}
+	s.forget()
 	s.counts.Found++
 	s.mu.Unlock()
 	s.o.Log.Error("a replica is damaged: it is kept from leading and rebuilt", "stream", k.Stream, "project", project, "what", what)
 	s.stepDown(k)
+}
+
+// forget drops the oldest findings that are repaired, if there are too many. What is not
+// repaired must be known as long as it lasts. s.mu is held.
+func (s *Scrubber) forget() {
+	spare := -mostRecent
+	for _, f := range s.findings {
+		if f.State == Repaired {
+			spare++
+		}
+	}
+	s.findings = slices.DeleteFunc(s.findings, func(f Finding) bool {
+		if f.State != Repaired || spare <= 0 {
+			return false
+		}
+		spare--
+		return true
+	})
 }
 
 func (s *Scrubber) stepDown(k Key) {

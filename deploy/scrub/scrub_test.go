@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -213,9 +214,37 @@ func TestCountsAreComparedAtTheSameSequences(t *testing.T) {
 		{r(0, 0, 0, 0), r(0, 0, 0, 0), r(0, 0, 0, 0), 0},
 		{r(11, 10, 0, 0), r(11, 10, 0, 0), r(11, 10, 0, 0), 0},
 	} {
-		got, _ := suspect(c.own, []Replica{c.one, c.two})
-		if got.looks != c.looks {
+		got, _ := suspect(c.own, []Replica{c.one, c.two}, time.Now(), time.Minute)
+		if got.looks != c.looks || got.lasting != (c.looks == 3 && !c.own.Whole) {
 			t.Errorf("case %d: %+v, want %d looks", i, got, c.looks)
+		}
+	}
+}
+
+func TestAFrontIsMissedOnlyWhenItHasNotExpired(t *testing.T) {
+	now := time.Now()
+	r := func(first uint64, age time.Duration) Replica {
+		return Replica{First: first, Last: 10, Messages: 11 - first, Whole: true, FirstAt: now.Add(-age).UnixNano(), Keep: time.Hour}
+	}
+	empty := Replica{First: 11, Last: 10, Whole: true, Keep: time.Hour}
+	for i, c := range []struct {
+		own, one, two Replica
+		wrong         bool
+	}{
+		{r(5, 0), r(1, 10*time.Minute), r(1, 10*time.Minute), true},
+		{empty, r(1, 10*time.Minute), r(1, 10*time.Minute), true},
+		{r(5, 0), r(1, 10*time.Minute), r(2, 9*time.Minute), true},
+		{r(5, 0), r(1, 10*time.Minute), r(5, 0), false},
+		{r(5, 0), r(1, 10*time.Minute), r(6, 0), false},
+		{r(1, 10*time.Minute), r(5, 0), r(5, 0), false},
+		// About to expire, by a clock that is a little late, or expired there already.
+		{r(5, 0), r(1, 59*time.Minute+30*time.Second), r(1, 59*time.Minute+30*time.Second), false},
+		{r(5, 0), r(1, 2*time.Hour), r(1, 2*time.Hour), false},
+		{r(5, 0), empty, empty, false},
+	} {
+		got, wrong := suspect(c.own, []Replica{c.one, c.two}, now, time.Minute)
+		if wrong != c.wrong {
+			t.Errorf("case %d: %+v, want %v", i, got, c.wrong)
 		}
 	}
 }

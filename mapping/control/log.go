@@ -39,7 +39,9 @@ type Entry struct {
 	Value []byte
 }
 
-// Log opens a log or makes it, trying until ctx ends.
+// Log opens a log or makes it, trying until ctx ends. Entries are not compressed: the
+// storage has had errors with compressed blocks that it cuts, encrypts or catches up
+// with. One that an earlier version compressed stays readable, and new entries are plain.
 func (s *Store) Log(ctx context.Context, o LogOptions) (*Log, error) {
 	limit := o.PerKey
 	if limit == 0 {

@@ -17,13 +17,15 @@ var (
 // Member is one storage member as its own node sees it.
 type Member struct {
 	Name string `json:"name"`
-	Up   bool   `json:"up"`            // it can store
-	Why  string `json:"why,omitempty"` // why it cannot
+	Up   bool   `json:"up"`               // it can store
+	Why  string `json:"reason,omitempty"` // why it cannot
 	// Sees is the member that it takes for the leader of the cluster, "" for none.
 	Sees      string `json:"sees"`
+	Groups    int    `json:"raft_groups"`   // that it takes part in, the cluster's own included
 	Streams   int    `json:"led_streams"`   // streams it leads
 	Consumers int    `json:"led_consumers"` // consumers it leads
-	// Behind and Offline are replicas, on other members, of what it leads.
+	// Current, Behind and Offline are replicas, on other members, of what it leads.
+	Current  int   `json:"replicas_current"`
 	Behind   int   `json:"replicas_behind"`
 	Offline  int   `json:"replicas_offline"`
 	Used     int64 `json:"stored_bytes"`
@@ -34,6 +36,7 @@ type Member struct {
 // Disk is the disk under the data of a node, in bytes.
 type Disk struct {
 	Total    int64 `json:"total_bytes"`
+	Used     int64 `json:"used_bytes"` // by all that is on it
 	Free     int64 `json:"free_bytes"`
 	KeepFree int64 `json:"keep_free_bytes"` // with less free nothing more is stored
 	Reserve  int64 `json:"reserve_bytes"`   // held back for what must be written all the same
@@ -50,14 +53,28 @@ type Finding struct {
 	State   string    `json:"state"` // found, repairing, repaired or failed
 }
 
+// Scrub is how far a node has compared its replicas with those of the others, since its
+// process started.
+type Scrub struct {
+	Comparisons int64      `json:"comparisons"` // of how many messages there are
+	Compared    *time.Time `json:"last_comparison,omitempty"`
+	Readings    int64      `json:"readings"` // of all messages
+	Read        *time.Time `json:"last_reading,omitempty"`
+	Found       int64      `json:"found"`    // replicas that were not what the others are
+	Repaired    int64      `json:"repaired"` // of these
+}
+
 // Node is what one node says of itself.
 type Node struct {
-	Name     string    `json:"name"`
-	Version  string    `json:"version"`
-	Ready    bool      `json:"ready"`
-	Why      string    `json:"why,omitempty"` // why it is not ready
-	Disk     Disk      `json:"disk"`
-	Members  []Member  `json:"members"`
+	Name    string   `json:"name"`
+	Version string   `json:"version"`
+	Uptime  int64    `json:"uptime_seconds"`
+	Ready   bool     `json:"ready"`
+	Why     string   `json:"reason,omitempty"` // why it is not ready
+	Disk    Disk     `json:"disk"`
+	Members []Member `json:"members"`
+	// Scrub is nil for a node that has no others to compare with.
+	Scrub    *Scrub    `json:"scrub,omitempty"`
 	Findings []Finding `json:"findings"`
 }
 
@@ -67,10 +84,11 @@ type State struct {
 	Verdict string `json:"verdict"`
 	Stores  bool   `json:"stores"` // what is sent is stored
 	CanLose int    `json:"can_lose"`
-	Size    int    `json:"size"`   // members there should be
-	Up      int    `json:"up"`     // members that store
-	Leader  string `json:"leader"` // of the cluster, "" while there is none
-	Nodes   []Node `json:"nodes"`
+	// Size is how many members there should be, or are while one takes another's place.
+	Size   int    `json:"size"`
+	Up     int    `json:"up"`     // members that store
+	Leader string `json:"leader"` // of the cluster, "" while there is none
+	Nodes  []Node `json:"nodes"`
 	// Silent are members that are in the configuration and of which no node spoke.
 	Silent []string `json:"silent_members"`
 }
@@ -104,6 +122,7 @@ func Sum(names []string, nodes []Node, full bool) State {
 			s.Silent = append(s.Silent, name)
 		}
 	}
+	s.Size = max(s.Size, len(spoken))
 	for leader, n := range votes {
 		// Members that follow another leader are apart from these.
 		if n > s.Up || n == s.Up && leader < s.Leader {

@@ -38,6 +38,9 @@ func TestTheVerdictSaysHowManyMayBeLost(t *testing.T) {
 		{[]Node{node("a", "a"), node("b", "b"), node("c", "c")}, false, "1 of 3, nothing is stored", false, 0},
 		{[]Node{node("a", "a", lagging), node("b", "a"), node("c", "a")}, false, "3 of 3, can lose none until 2 replicas have caught up", true, 0},
 		{[]Node{node("a", "a", offline), node("b", "a"), node("c", "a")}, false, "3 of 3, can lose none until 1 replica has caught up", true, 0},
+		// While one takes the place of another, before and after that one is stopped.
+		{[]Node{node("a", "a"), node("b", "a"), node("c", "a"), node("d", "a")}, false, "4 of 4, can lose 1", true, 1},
+		{[]Node{node("a", "a"), node("b", "a"), node("d", "a")}, false, "3 of 3, can lose 1", true, 1},
 		{[]Node{node("a", "a"), node("b", "a"), node("c", "a")}, true, "3 of 3, nothing is stored: the disks are nearly full", false, 1},
 	} {
 		got := Sum([]string{"a", "b", "c"}, c.nodes, c.full)
