@@ -27,7 +27,8 @@ type strike struct {
 	Seen        []string
 	Complaints  []string
 	Worst       time.Duration // longest wait of an operation that was under way meanwhile
-	Errors      int           // sends without an answer in the end
+	Longest     workload.Operation
+	Errors      int // sends without an answer in the end
 }
 
 // round is one history: its faults come one after the other under load.
@@ -113,6 +114,8 @@ func (c *cluster) play(ctx context.Context, r round, log func(string, ...any)) (
 	p.Operations = w.Operations()
 	weigh(p.Strikes, p.Operations)
 	for _, s := range p.Strikes {
+		log("%7.1fs %s: longest of all was a %s to %s from %.1fs to %.1fs in %d attempts, the last one answered %d",
+			s.From.Seconds(), s.Fault.name, s.Longest.Op, s.Longest.Queue, s.Longest.Start.Seconds(), s.Longest.End.Seconds(), s.Longest.Tries, s.Longest.Status)
 		p.Complaints = append(p.Complaints, s.Complaints...)
 	}
 	p.Complaints = append(p.Complaints, f.complaints...)
@@ -162,7 +165,9 @@ func weigh(strikes []strike, operations []workload.Operation) {
 			if o.End < s.From || o.Start > s.Whole {
 				continue
 			}
-			s.Worst = max(s.Worst, o.Took())
+			if o.Took() > s.Worst {
+				s.Worst, s.Longest = o.Took(), o
+			}
 			if failed(o) {
 				s.Errors++
 			}
