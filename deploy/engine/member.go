@@ -176,6 +176,10 @@ func (m *Member) Stop(ctx context.Context) error {
 		m.server.WaitForShutdown()
 		return nil
 	}
+	// What cannot be handed over in time is so by the server's own way.
+	if err := m.HandOver(ctx); err != nil {
+		m.log.LogAttrs(ctx, slog.LevelInfo, "not all was handed over", slog.Any("err", err))
+	}
 	done := make(chan struct{})
 	go func() { // ends with the server; awaited below
 		defer close(done)
