@@ -43,7 +43,7 @@ func newVictim(c customer) victim {
 // fill puts IDs into the template of a path.
 func (v victim) fill(t *testing.T, template, project string) string {
 	t.Helper()
-	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey, "{alarm_id}", v.alarm, "{sequence}", "1", "{job_id}", v.job).Replace(template)
+	path := strings.NewReplacer("{project_id}", project, "{queue_id}", v.queue, "{group_id}", v.group, "{key}", v.key, "{access_key_id}", v.accessKey, "{alarm_id}", v.alarm, "{sequence}", "1", "{job_id}", v.job, "{member}", "dms-1").Replace(template)
 	if strings.Contains(path, "{") {
 		t.Fatalf("%s has a parameter that this test does not know: give it a value that must not be reached", template)
 	}

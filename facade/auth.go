@@ -101,7 +101,8 @@ func (a *API) mayOperate(caller tenancy.Identity, signed bool) error {
 }
 
 // identify finds out who is calling, for routes of no project. What such a route changes
-// is recorded in the trail of the caller's project, if there is one.
+// is recorded in the trail of the caller's project, if there is one; whatever it does is
+// taken out of that project's rate.
 func (a *API) identify(c *call) error {
 	ctx, cancel := context.WithTimeout(c.ctx(), authTimeout)
 	defer cancel()
@@ -110,7 +111,13 @@ func (a *API) identify(c *call) error {
 		return err
 	}
 	c.know(caller)
-	if id, only := onlyProject(caller); only && c.route.changes() {
+	id, only := onlyProject(caller)
+	if only {
+		if err := a.mayGoOn(c, id); err != nil {
+			return err
+		}
+	}
+	if only && c.route.changes() {
 		p, err := a.admit(ctx, id, caller.Grants[id].Name)
 		if err != nil && !noProject(err) {
 			return err
@@ -118,9 +125,6 @@ func (a *API) identify(c *call) error {
 		if err == nil {
 			ev := eventOf(c.ctx())
 			c.project, ev.project, ev.member = p, id, true
-			if err := a.mayGoOn(c, id); err != nil {
-				return err
-			}
 		}
 	}
 	c.r = c.r.WithContext(tenancy.NewContext(c.ctx(), caller))

@@ -56,6 +56,9 @@ func TestAProjectIsHeldToItsRate(t *testing.T) {
 		t.Errorf("too many: %d %s %v", got.status, got.body, got.header)
 	}
 	onlyStrings(t, got.body)
+	if got := s.do("GET", "/v3/projects", ""); got.status != 429 {
+		t.Errorf("too many, on a route of no project: %d %s", got.status, got.body)
+	}
 	other := strings.Replace(base, project, foreign, 1) + "/queues"
 	if got := s.do("GET", other, "", "X-Auth-Token", "stranger"); got.status != 200 {
 		t.Errorf("another project: %d %s", got.status, got.body)

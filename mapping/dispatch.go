@@ -53,6 +53,8 @@ type dispatcher struct {
 	last     delivered   // the latest first delivery
 	given    given       // the latest deliveries that came here
 	filtered atomic.Bool // by labels, so that the log goes over messages
+	behind   []*behind   // what came after gaps that are being filled, in order
+	passing  bool        // some of it is being handed on
 
 	sweepNext bool // a sweep follows the pull that is on its way
 }
@@ -248,19 +250,28 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	}
 	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
-	if g, ok := d.jump(at); ok {
-		d.s.spawn(func() { d.bridge(a, g) })
-	} else if d.mayBeDead(at) {
-		// Reading how many failures count takes a round trip, which may not be made
-		// on the connection's reader.
-		d.s.spawn(func() { d.judge(a) })
-	} else {
-		d.take(a)
+	g, jumped := d.jump(at)
+	switch h := d.keepBehind(a, jumped); {
+	case h == nil:
+		d.pass(a)
+	case jumped:
+		d.s.spawn(func() { d.bridge(h, g) })
 	}
 	d.mu.Lock()
 	p := d.pull
 	d.mu.Unlock()
 	d.came(p, 1, at.deliveries)
+}
+
+// pass judges an arrival if that is needed, and deals it out.
+func (d *dispatcher) pass(a *arrival) {
+	if d.mayBeDead(a.delivered) {
+		// Reading how many failures count takes a round trip, which may not be made
+		// on the connection's reader.
+		d.s.spawn(func() { d.judge(a) })
+		return
+	}
+	d.take(a)
 }
 
 // hold counts an arrival as in hand.

@@ -67,9 +67,47 @@ func (d *dispatcher) jump(at delivered) (g gap, ok bool) {
 	return gap{from: last.streamSeq + 1, to: at.streamSeq - 1, after: last.consumerSeq, before: at.consumerSeq}, true
 }
 
+// behind is an arrival that is kept back so that what comes in order is handed on in order.
+type behind struct {
+	a    *arrival
+	free bool // the gap before it is filled, or there is none right before it
+}
+
+// keepBehind keeps an arrival back that has a gap before it, or came after such a one. It
+// returns nil if nothing keeps it; a gap ends with a call of handOn.
+func (d *dispatcher) keepBehind(a *arrival, gap bool) *behind {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !gap && len(d.behind) == 0 && !d.passing {
+		return nil
+	}
+	h := &behind{a, !gap}
+	d.behind = append(d.behind, h)
+	return h
+}
+
+// handOn ends a gap, and hands on what came up to the next one.
+func (d *dispatcher) handOn(h *behind) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h.free = true
+	if d.passing {
+		return // whoever does that comes to it
+	}
+	d.passing = true
+	for len(d.behind) > 0 && d.behind[0].free {
+		next := d.behind[0]
+		d.behind = d.behind[1:]
+		d.mu.Unlock()
+		d.pass(next.a)
+		d.mu.Lock()
+	}
+	d.passing = false
+}
+
 // bridge fills a gap before the delivery behind it is handed on. A gap that takes longer
 // to fill does not hold it up for ever.
-func (d *dispatcher) bridge(a *arrival, g gap) {
+func (d *dispatcher) bridge(h *behind, g gap) {
 	done := make(chan struct{})
 	d.s.spawn(func() { // ends with the session, or its time
 		defer close(done)
@@ -95,7 +133,7 @@ func (d *dispatcher) bridge(a *arrival, g gap) {
 	case <-t.C:
 	case <-d.s.base.Done():
 	}
-	d.take(a)
+	d.handOn(h)
 }
 
 var errGone = errors.New("no replica that was asked has all of them")

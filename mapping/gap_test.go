@@ -93,6 +93,45 @@ func TestOnlyTheLatestDeliveriesAreRemembered(t *testing.T) {
 	}
 }
 
+func TestWhatComesBehindAGapKeepsItsOrder(t *testing.T) {
+	w := &waiter{want: 6, room: 100, done: make(chan struct{})}
+	d := &dispatcher{q: &queue{}, pull: &pull{}, waiters: []*waiter{w}}
+	arrive := func(seq uint64, gap bool) *behind {
+		a := &arrival{delivered: delivered{deliveries: 1, streamSeq: seq}}
+		h := d.keepBehind(a, gap)
+		if h == nil {
+			d.pass(a)
+		}
+		return h
+	}
+	want := func(seqs ...uint64) {
+		t.Helper()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		var got []uint64
+		for _, a := range w.got {
+			got = append(got, a.streamSeq)
+		}
+		if diff := cmp.Diff(seqs, got); diff != "" {
+			t.Errorf("handed on (-want +got):\n%s", diff)
+		}
+	}
+	arrive(1, false)
+	first := arrive(3, true)
+	arrive(4, false)
+	second := arrive(7, true)
+	arrive(8, false)
+	want(1)
+	d.handOn(second)
+	want(1) // not before what came before
+	d.handOn(first)
+	want(1, 3, 4, 7, 8)
+	if h := arrive(9, false); h != nil {
+		t.Error("something is kept back behind no gap")
+	}
+	want(1, 3, 4, 7, 8, 9)
+}
+
 func TestMessagesThatTheLogWentOverReachTheGroupOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})

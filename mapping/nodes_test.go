@@ -83,8 +83,21 @@ func TestWhatOneNodeMakesTheOtherUses(t *testing.T) {
 		_, err = b.Send(t.Context(), queue, dms.Send{Messages: []dms.Message{{Payload: payload("x")}}})
 		wantCode(t, err, dms.QueueNotFound)
 		_, err = b.Receive(t.Context(), group, live(1, time.Second))
-		if !has(err, dms.QueueNotFound) && !has(err, dms.GroupNotFound) {
-			t.Errorf("receive on a deleted queue: %v", err)
+		wantCode(t, err, dms.QueueNotFound)
+	})
+}
+
+func TestAQueueDeletedElsewhereIsMissingWithItsUnusedGroups(t *testing.T) {
+	t.Parallel()
+	modes(t, func(t *testing.T, mode dms.Mode) {
+		a, b, queue, group := twoNodes(t, dms.NewQueue{Mode: mode})
+		acknowledge(t, b, group, dms.Live, nil, 0) // b knows of the group
+		if err := a.DeleteQueue(t.Context(), queue); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err := b.Receive(t.Context(), group, live(1, time.Second))
+			wantCode(t, err, dms.QueueNotFound)
 		}
 	})
 }

@@ -63,6 +63,13 @@ func (b *Broker) changeRecord(ctx context.Context, ref dms.QueueRef, f func(*rec
 // change changes the queue's record, and forgets what was remembered of it.
 func (s *session) change(ctx context.Context, q *queue, f func(*record) error) (*record, error) {
 	r, err := s.ctl.change(ctx, q.Ref.Queue, f)
+	if has(err, dms.GroupNotFound) {
+		// What was remembered had the group. It is gone, perhaps with its queue.
+		q.forget()
+		if err := s.gone(ctx, q.Ref.Queue); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, toError(err)
 	}

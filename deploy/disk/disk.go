@@ -196,8 +196,11 @@ func (w *Watch) look() {
 			w.o.Log.Warn("the disk has room again", "free", now.Free, "total", now.Total)
 		}
 	}
-	if after.Reserve != before.Reserve {
-		w.o.Log.Warn("the reserve of the disk has changed", "reserve", after.Reserve, "free", now.Free)
+	switch {
+	case after.Reserve < before.Reserve:
+		w.o.Log.Warn("the reserve of the disk was given up", "free", now.Free)
+	case after.Reserve > before.Reserve:
+		w.o.Log.Info("the reserve of the disk was taken", "reserve", after.Reserve, "free", now.Free)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"dms/mapping"
 	"dms/mapping/dms"
 	"dms/tenancy"
+	"dms/tenancy/accounts"
 
 	"pgregory.net/rapid"
 )
@@ -110,7 +111,11 @@ func (w *world) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), time.Minute)
 	defer cancel()
-	if err := cluster.Accounts().Delete(ctx, w.project.ID); err != nil {
+	err := cluster.Accounts().Delete(ctx, w.project.ID)
+	for errors.Is(err, accounts.ErrUnavailable) && ctx.Err() == nil {
+		err = cluster.Accounts().Delete(ctx, w.project.ID) // it waits for answers itself
+	}
+	if err != nil {
 		w.tb.Logf("delete the project: %v", err)
 	}
 }
