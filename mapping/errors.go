@@ -22,6 +22,7 @@ const (
 	codeNoConsumer      = 10014
 	codeServerFull      = 10023
 	codeTooManyStreams  = 10027
+	codeAccountUnknown  = 10035
 	codeNoMessage       = 10037
 	codeNoSequence      = 10043
 	codeDeleteFailed    = 10057
@@ -84,12 +85,12 @@ func code(err error) jetstream.ErrorCode {
 }
 
 // transient reports whether the same request may succeed in a moment: a leader is
-// being elected, a reply was lost, a member is still loading the account or has just
-// joined (no stream of ours reserves space, so there is room on every peer that is
-// known), or the log asks for patience.
+// being elected, a reply was lost, a member has not heard of a new account, is still
+// loading it or has just joined (no stream of ours reserves space, so there is room on
+// every peer that is known), or the log asks for patience.
 func transient(err error) bool {
 	switch code(err) {
-	case codeNoPeers, codeUnavailable, codeNotLeader, codeAccountLoading, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
+	case codeNoPeers, codeUnavailable, codeNotLeader, codeAccountUnknown, codeAccountLoading, codeDuplicateInWork, codeTooManyRequests, codeBatchIncomplete, codeBatchesInFlight:
 		return true
 	case 0:
 		return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||

@@ -41,6 +41,7 @@ func codeRows() map[string]codeRow {
 		"codeNoConsumer":      {codeNoConsumer, server.JSConsumerNotFoundErr, dms.GroupNotFound, false},
 		"codeServerFull":      {codeServerFull, server.JSInsufficientResourcesErr, dms.Unavailable, false},
 		"codeTooManyStreams":  {codeTooManyStreams, server.JSMaximumStreamsLimitErr, dms.QuotaExceeded, false},
+		"codeAccountUnknown":  {codeAccountUnknown, server.JSNoAccountErr, dms.Unavailable, true},
 		"codeNoMessage":       {codeNoMessage, server.JSNoMessageFoundErr, dms.Internal, false},
 		"codeNoSequence":      {codeNoSequence, server.JSSequenceNotFoundErrF, dms.Internal, false},
 		"codeDeleteFailed":    {codeDeleteFailed, server.JSStreamMsgDeleteFailedF, dms.Internal, false},

@@ -96,12 +96,24 @@ const newsWithin = 10 * time.Second
 // free returns the number of queues unless one has the name. One that is just being
 // made counts.
 func (s *session) free(ctx context.Context, name string) (int, error) {
-	taken, err := s.streamNames(ctx, nameSubject(name))
-	if err != nil {
-		return 0, toError(err)
-	}
-	if len(taken) > 0 {
-		return 0, nameTaken(name)
+	for end := time.Now().Add(newsWithin); ; {
+		taken, err := s.streamNames(ctx, nameSubject(name))
+		if err != nil {
+			return 0, toError(err)
+		}
+		if len(taken) == 0 {
+			break
+		}
+		id, _ := parseStreamName(taken[0])
+		if !has(s.gone(ctx, id), dms.QueueNotFound) || time.Now().After(end) {
+			return 0, nameTaken(name)
+		}
+		// It was deleted with a whole project, and the leader is behind.
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return 0, toError(context.Cause(ctx))
+		}
 	}
 	queues, err := s.streamNames(ctx, queuePrefixSubject)
 	return len(queues), toError(err)

@@ -17,6 +17,9 @@ const (
 	subjectJsz   = "$SYS.REQ.SERVER.PING.JSZ"
 	pollEvery    = 20 * time.Millisecond
 	deleteWithin = 30 * time.Second
+	// purgeSeen is how long all nodes are waited for to have removed the streams. One that
+	// is behind would list them in a project that is made again at once.
+	purgeSeen = 10 * time.Second
 )
 
 // Delete removes the project's account and all it stores. Every node must confirm, for
@@ -79,19 +82,26 @@ func (a *Accounts) lockOut(ctx context.Context, id tenancy.ProjectID, k accountK
 	return a.push(ctx, c)
 }
 
-// purge removes all streams, and waits until no node has any.
+// purge removes all streams, and waits until no node has any; nodes that are down are
+// waited for for a while.
 func (a *Accounts) purge(ctx context.Context, public string) error {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
+	patience := time.Now().Add(purgeSeen)
 	for {
 		// Asked again each time: a leader that changes forgets what it was asked.
 		last := a.askPurge(ctx, public)
 		if last == nil {
-			var left int
-			if left, last = a.streams(ctx, public); last == nil && left == 0 {
-				return nil
-			} else if last == nil {
+			var left, nodes int
+			left, nodes, last = a.streams(ctx, public)
+			switch {
+			case last != nil:
+			case left > 0:
 				last = fmt.Errorf("%d streams are left", left)
+			case nodes < a.opts.Nodes && time.Now().Before(patience):
+				last = fmt.Errorf("%w: %d of %d", ErrUnavailable, nodes, a.opts.Nodes)
+			default:
+				return nil
 			}
 		}
 		select {
@@ -124,15 +134,15 @@ func (a *Accounts) askPurge(ctx context.Context, public string) error {
 	return nil
 }
 
-// streams counts the replicas of streams of the account on the nodes that answer.
-func (a *Accounts) streams(ctx context.Context, public string) (int, error) {
+// streams counts the replicas of streams of the account on the nodes that answer, and
+// these. It fails when they are less than most.
+func (a *Accounts) streams(ctx context.Context, public string) (left, nodes int, err error) {
 	question, err := json.Marshal(map[string]any{"account": public})
 	if err != nil {
-		return 0, fmt.Errorf("ask for streams: %w", err)
+		return 0, 0, fmt.Errorf("ask for streams: %w", err)
 	}
-	left := 0
 	var bad error
-	n, err := a.ask(ctx, subjectJsz, question, func(m *nats.Msg) {
+	nodes, err = a.ask(ctx, subjectJsz, question, func(m *nats.Msg) {
 		var r struct {
 			Data struct {
 				Accounts []struct {
@@ -155,13 +165,13 @@ func (a *Accounts) streams(ctx context.Context, public string) (int, error) {
 	})
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, nodes, err
 	case bad != nil:
-		return 0, bad
-	case n < a.majority():
-		return 0, fmt.Errorf("%w: %d of %d", ErrUnavailable, n, a.opts.Nodes)
+		return 0, nodes, bad
+	case nodes < a.majority():
+		return 0, nodes, fmt.Errorf("%w: %d of %d", ErrUnavailable, nodes, a.opts.Nodes)
 	}
-	return left, nil
+	return left, nodes, nil
 }
 
 // remove deletes the account itself on every node.
