@@ -50,7 +50,8 @@ type dispatcher struct {
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
 	failing int         // pulls in a row that could not be placed
 
-	last     delivered   // the latest first delivery
+	placed   placing     // whether it is known where the group stood before
+	last     delivered   // the latest first delivery, to whichever node before that is known
 	given    given       // the latest deliveries that came here
 	filtered atomic.Bool // by labels, so that the log goes over messages
 	behind   []*behind   // what came after gaps that are being filled, in order

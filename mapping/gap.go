@@ -51,9 +51,12 @@ func (d *dispatcher) jump(at delivered) (g gap, ok bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.placed != placed {
+		return gap{}, false // it was asked for by a dispatcher that has ended
+	}
 	last := d.last
-	if last.streamSeq == 0 || at.consumerSeq <= last.consumerSeq {
-		d.last = at // the first one here, or of a consumer that was made anew
+	if at.consumerSeq <= last.consumerSeq {
+		d.last = at // of a consumer that was made anew
 		d.given.startOver()
 		return gap{}, false
 	}
@@ -113,6 +116,9 @@ func (d *dispatcher) bridge(h *behind, g gap) {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(d.s.base, bridgeLimit)
 		defer cancel()
+		if info, err := d.s.streamInfo(ctx, streamName(d.ref.Queue), nil); err == nil {
+			g.from = max(g.from, info.State.FirstSeq) // the front has expired
+		}
 		rows, sure := d.over(ctx, g)
 		for _, row := range rows {
 			n, err := d.s.fillGap(ctx, d.q, d.ref.GroupRef, row[0], row[1])
