@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 
 	"github.com/google/go-cmp/cmp"
@@ -246,6 +247,15 @@ func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
 	if err := stream.DeleteMsg(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
+	enginetest.Wait(t, func() string { // all replicas have heard
+		for range 10 {
+			left, err := s.scan(t.Context(), streamName(f.queue.Queue), ">", 1, 3)
+			if err != nil || len(left) != 2 {
+				return fmt.Sprintf("%d messages are left, %v", len(left), err)
+			}
+		}
+		return ""
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if n, err := s.fillGap(ctx, q, f.group, 1, 3); n != 2 || err == nil {
