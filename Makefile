@@ -6,9 +6,12 @@ SHELL := /bin/bash
 
 # T is how long each fuzz target runs in "make fuzz".
 T ?= 30s
-# N is how many operations "make model" compares, FOR how long "make chaos" runs.
+# N is how many operations "make model" compares, FOR how long "make faults" and "make
+# chaos" run, SEED which choices they repeat; 0 makes new ones. CHAOS is further flags,
+# such as -chaos.only=N02,N06 and -chaos.keep=/tmp/run.
 N ?= 100000
 FOR ?= 10m
+SEED ?= 0
 # P is how many test packages run at once; each may hold a cluster of three members.
 P ?= 2
 
@@ -72,9 +75,17 @@ fuzz: tools ## Run every fuzz target for T each (make fuzz T=30s)
 model: tools ## Compare the service with its reference (make model N=100000)
 	go test -race -count=1 -timeout 24h -v -run 'FollowsTheReference$$' ./mapping/modeltest -model.n $(N)
 
+FAULTS = go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR) -faults.seed=$(SEED)
+
+.PHONY: faults
+faults: tools ## Record and judge histories under faults (make faults FOR=10m SEED=7)
+	cd e2e && $(FAULTS)
+
 .PHONY: chaos
-chaos: tools ## Record and judge histories under faults (make chaos FOR=10m)
-	cd e2e && go test -count=1 -v -timeout 24h -run HistoryUnderFaults ./faults -faults.for=$(FOR)
+chaos: packages tools ## The same and real nodes, disks and networks, as root; fills e2e/LEDGER.md
+	cd e2e; failed=0; $(FAULTS) || failed=1; \
+	go test -count=1 -v -timeout 24h ./chaos -chaos.for=$(FOR) -chaos.seed=$(SEED) -chaos.book $(CHAOS) || failed=1; \
+	exit $$failed
 
 .PHONY: bench
 bench: tools ## Compare REST with the bare log in one run (make bench ONLY="send 10")

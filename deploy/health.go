@@ -64,6 +64,11 @@ func (n *Node) notReady() string {
 	case n.handler.Load() == nil:
 		return "starting"
 	}
+	// Storage of its own accord tells of a broken disk only when it writes there what the
+	// cluster decides.
+	if err := n.disk.Broken(); err != nil {
+		return "cannot store: " + err.Error()
+	}
 	if err := n.health.trouble(time.Now()); err != nil {
 		return "cannot store: " + err.Error()
 	}

@@ -3,6 +3,10 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,5 +79,30 @@ func TestOneProcessAsksItsOwnDisk(t *testing.T) {
 	p := &peers{nodes: 1, disk: w}
 	if err := p.room(); !errors.Is(err, disk.ErrFull) {
 		t.Errorf("a full disk has room: %v", err)
+	}
+}
+
+func TestANodeWithABrokenDiskIsNotReadyAndSaysWhy(t *testing.T) {
+	w, err := disk.Open(disk.Options{
+		Dir: t.TempDir(), KeepFree: 1, Reserve: -1, Every: time.Hour, TryEvery: time.Millisecond,
+		Look: func() (disk.Space, error) { return disk.Space{Total: 1000, Free: 500}, nil },
+		Try:  func() error { return syscall.EIO },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	n := &Node{disk: w}
+	serving := http.NotFoundHandler()
+	n.handler.Store(&serving)
+	for end := time.Now().Add(time.Minute); ; {
+		why := n.notReady()
+		if strings.Contains(why, disk.ErrBroken.Error()) && strings.Contains(why, syscall.EIO.Error()) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the node says %q", why)
+		}
+		runtime.Gosched()
 	}
 }

@@ -32,7 +32,7 @@ func (n *Node) Start(ctx context.Context) error {
 		n.work.Go(func() { n.tls.follow(n.base) })
 	}
 	n.log.Info("waiting for the cluster", "api", n.URL(), "admin", n.AdminURL())
-	if err := n.storage.Ready(ctx); err != nil {
+	if err := n.storage.Joined(ctx); err != nil {
 		return fmt.Errorf("wait for the cluster: %w", err)
 	}
 	n.work.Go(n.watch)

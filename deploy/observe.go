@@ -96,7 +96,9 @@ type watching struct {
 // startWatch lets this node answer for what it stores, and watch when its turn comes.
 func (n *Node) startWatch(ctx context.Context, projects *tenants, broker *mapping.Broker, traffic *sample.Traffic) (*watching, error) {
 	store := projects.control
-	logs, err := n.openLogs(ctx, store)
+	logs, err := hold(ctx, n.log, "open the logs of the monitoring", func(ctx context.Context) (logs, error) {
+		return n.openLogs(ctx, store)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +173,6 @@ func (n *Node) openLogs(ctx context.Context, store *control.Store) (l logs, err 
 		{&l.coarse, control.LogOptions{Name: "coarse", MaxAge: history.CoarseFor, Bytes: bytes * 3 / 8}},
 		{&l.alarms, control.LogOptions{Name: "alarms", MaxAge: 30 * 24 * time.Hour, Bytes: bytes / 8, PerKey: 500}},
 	} {
-		one.o.Plain = n.config.Disk.Encrypted // the engine has had errors with both together
 		log, err := store.Log(ctx, one.o)
 		if err != nil {
 			return l, err

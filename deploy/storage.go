@@ -15,7 +15,12 @@ import (
 
 // storage is the embedded part of the cluster: one member in serve, three in dev.
 type storage interface {
+	// Joined waits until the members take part in the cluster, and Ready until they also
+	// have all that they should store.
+	Joined(context.Context) error
 	Ready(context.Context) error
+	// Restore gives the members accounts (tokens by public key) that they have lost.
+	Restore(ctx context.Context, tokens map[string]string) error
 	Conn(...nats.Option) (*nats.Conn, error)
 	SystemConn(...nats.Option) (*nats.Conn, error)
 	// MaxStore is how many bytes one member stores at most.
@@ -54,7 +59,7 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 	m, err := engine.TakeSeat(engine.Options{
 		Name: c.Node, Dir: filepath.Join(c.DataFolder, "member"), Keys: set,
 		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
-		MaxStore: int64(c.Disk.Limit), Encrypted: c.Disk.Encrypted, Log: log,
+		MaxStore: int64(c.Disk.Limit), Encrypted: c.Disk.Encrypted, Accounts: ownAccounts(c, set), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
@@ -98,7 +103,7 @@ func startThree(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 	if !log.Enabled(context.Background(), slog.LevelInfo) {
 		log = nil
 	}
-	t, err := engine.StartThree(engine.TrioOptions{Dir: c.DataFolder, Keys: set, MaxStore: int64(c.Disk.Limit), Log: log})
+	t, err := engine.StartThree(engine.TrioOptions{Dir: c.DataFolder, Keys: set, MaxStore: int64(c.Disk.Limit), Accounts: ownAccounts(c, set), Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}

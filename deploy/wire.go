@@ -50,7 +50,7 @@ func (t *tenants) name(id tenancy.ProjectID) string {
 }
 
 // wire makes everything above storage, from the inside out, and registers how each
-// part is stopped. The cluster must be ready.
+// part is stopped. The node must have joined the cluster.
 func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	projects, err := n.openTenants(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := n.serveLive(projects.control); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
@@ -135,23 +135,34 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, err
 	}
 	history := n.config.Monitoring.historyBytes(total)
-	if err := acc.Provision(ctx, tenancy.Project{ID: accounts.Control, Limits: controlLimits(history)}); err != nil {
+	_, err = hold(ctx, n.log, "provision the service's own account", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, acc.Provision(ctx, controlProject(n.config, total))
+	})
+	if err != nil {
 		return nil, err
 	}
-	conn, err := acc.Connect(ctx, accounts.Control)
+	conn, err := hold(ctx, n.log, "connect to the service's own account", func(ctx context.Context) (*nats.Conn, error) {
+		return acc.Connect(ctx, accounts.Control)
+	})
 	if err != nil {
 		return nil, err
 	}
 	n.stops.add("control connection", closeConn(conn))
-	store, err := n.openKeystore(ctx, conn)
+	store, err := hold(ctx, n.log, "open access keys", func(ctx context.Context) (*keystore.Store, error) {
+		return n.openKeystore(ctx, conn)
+	})
 	if err != nil {
 		return nil, err
 	}
-	memory, err := control.Open(ctx, conn)
+	memory, err := hold(ctx, n.log, "open control records", func(ctx context.Context) (*control.Store, error) {
+		return control.Open(ctx, conn)
+	})
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := n.openSessions(ctx, conn)
+	sessions, err := hold(ctx, n.log, "open sessions", func(ctx context.Context) (*session.Store, error) {
+		return n.openSessions(ctx, conn)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -167,22 +178,30 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return acc.Delete(ctx, id)
 	}
 	limits := n.projectLimits(total)
-	reg, err := registry.Open(ctx, registry.Options{
-		Conn: conn, Provision: acc.Provision, Remove: remove,
-		Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
-		TotalBytes: total - history, Log: n.log,
+	reg, err := hold(ctx, n.log, "open the list of projects", func(ctx context.Context) (*registry.Registry, error) {
+		return registry.Open(ctx, registry.Options{
+			Conn: conn, Provision: acc.Provision, Remove: remove,
+			Defaults: limits, AutoProvision: n.config.Tenants.AutoProvision,
+			TotalBytes: total - history, Log: n.log,
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	n.stops.add("registry", func(context.Context) error { reg.Close(); return nil })
+	if err := n.restoreAccounts(ctx, reg); err != nil {
+		return nil, err
+	}
 	// What was left half-way may take long, and nobody waits for it.
 	n.work.Go(func() {
 		if err := reg.Resume(n.base); err != nil && n.base.Err() == nil {
 			n.log.Warn("projects are left half-way until the next start", "err", err)
 		}
 	})
-	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory, sessions: sessions}, n.admitConfigured(ctx, reg, limits)
+	_, err = hold(ctx, n.log, "make the projects of the configuration", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, n.admitConfigured(ctx, reg, limits)
+	})
+	return &tenants{accounts: acc, registry: reg, keys: store, defaults: limits, control: memory, sessions: sessions}, err
 }
 
 // openKeystore opens the access keys that are made over the API.
@@ -250,7 +269,10 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mapping.New(mapping.Options{Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect, Log: n.log})
+	return mapping.New(mapping.Options{
+		Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect,
+		Elsewhere: elsewhere(projects.control, n.apiNodes), Log: n.log,
+	})
 }
 
 // projectLimits are the limits of a new project, where one member stores total bytes.
@@ -264,12 +286,6 @@ func (n *Node) projectLimits(total int64) tenancy.Limits {
 		GroupsPerQueue: n.config.Tenants.Limits.GroupsPerQueue,
 		StoredBytes:    stored,
 	}
-}
-
-// controlLimits are the limits of the service's own account, in which the samples of
-// queues may take so many bytes.
-func controlLimits(history int64) tenancy.Limits {
-	return tenancy.Limits{Queues: 16, GroupsPerQueue: 1, StoredBytes: 64<<20 + history}
 }
 
 func closeConn(c *nats.Conn) func(context.Context) error {

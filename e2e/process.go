@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,22 +22,36 @@ const StartLimit = 90 * time.Second
 // readyLine starts the line that the service prints when it can serve.
 const readyLine = "dms: ready on "
 
-// Build builds the product's binary into a folder and returns its path. It is called
-// from this module's folder, whose parent is the product's.
-func Build(ctx context.Context, folder string) (string, error) {
+// Build builds the product's binary into a folder and returns its path. Flags are for
+// the compiler.
+func Build(ctx context.Context, folder string, flags ...string) (string, error) {
+	source, err := Source(ctx)
+	if err != nil {
+		return "", err
+	}
 	binary := filepath.Join(folder, "dms")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/dms")
-	cmd.Dir = ".."
+	args := append([]string{"build", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/dms")...)
+	cmd.Dir = source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the product: %w\n%s", err, out)
 	}
 	return binary, nil
 }
 
-// Process is one run of the service with a data folder. Whoever starts it ends it, by
-// Stop or by Kill.
+// Source returns the folder of the product's source. It is asked for in a folder of this
+// module, which requires the product.
+func Source(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "dms").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the product's source: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// Process is one run of the service. Whoever starts it ends it, by Stop or by Kill.
 type Process struct {
-	Env Env
+	Env Env // of one that Start started
 
 	cmd    *exec.Cmd
 	stderr *output
@@ -44,30 +59,41 @@ type Process struct {
 	err    error // how it ended; read after exited is closed
 }
 
-// Start runs "dms dev" on free ports with its data in folder, and returns when it is
-// ready. A folder that was used before is taken up again.
-func Start(ctx context.Context, binary, folder string) (*Process, error) {
-	p := &Process{
-		cmd: exec.Command(binary, "dev",
-			"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder),
-		stderr: newOutput(""),
-		exited: make(chan struct{}),
-	}
+// Launch runs a command of the service. What it writes to standard error also goes to
+// the writer, unless that is nil.
+func Launch(cmd *exec.Cmd, also io.Writer) (*Process, error) {
+	p := &Process{cmd: cmd, stderr: newOutput(""), exited: make(chan struct{})}
 	// Variables of a shell that talks to another service must not matter here.
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "DMS_") {
-			p.cmd.Env = append(p.cmd.Env, v)
+			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	stdout := newOutput(readyLine)
-	p.cmd.Stdout, p.cmd.Stderr = stdout, p.stderr
-	if err := p.cmd.Start(); err != nil {
+	cmd.Stderr = p.stderr
+	if also != nil {
+		cmd.Stderr = io.MultiWriter(p.stderr, also)
+	}
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the service: %w", err)
 	}
-	go func() {
-		p.err = p.cmd.Wait()
+	go func() { // ends with the process, which Stop and Kill await
+		p.err = cmd.Wait()
 		close(p.exited)
 	}()
+	return p, nil
+}
+
+// Start runs "dms dev" on free ports with its data in folder, and returns when it is
+// ready. A folder that was used before is taken up again.
+func Start(ctx context.Context, binary, folder string) (*Process, error) {
+	cmd := exec.Command(binary, "dev",
+		"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", folder)
+	stdout := newOutput(readyLine)
+	cmd.Stdout = stdout
+	p, err := Launch(cmd, nil)
+	if err != nil {
+		return nil, err
+	}
 
 	ctx, cancel := context.WithTimeout(ctx, StartLimit)
 	defer cancel()
@@ -78,11 +104,9 @@ func Start(ctx context.Context, binary, folder string) (*Process, error) {
 	case <-ctx.Done():
 		return nil, errors.Join(fmt.Errorf("the service did not get ready: %w\n%s", ctx.Err(), p.stderr), p.Kill())
 	}
-	env, err := ReadEnv(filepath.Join(folder, "dev.env"))
-	if err != nil {
+	if p.Env, err = ReadEnv(filepath.Join(folder, "dev.env")); err != nil {
 		return nil, errors.Join(err, p.Kill())
 	}
-	p.Env = env
 	return p, nil
 }
 
@@ -95,8 +119,8 @@ func (p *Process) Stop(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop the service: %w", err)
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return err
 	}
 	select {
 	case <-p.exited:
@@ -118,6 +142,20 @@ func (p *Process) Kill() error {
 	<-p.exited // a killed process cannot refuse
 	return nil
 }
+
+// Signal sends a signal. One that has ended takes none, without an error.
+func (p *Process) Signal(sig os.Signal) error {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("%v to the service: %w", sig, err)
+	}
+	return nil
+}
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the process has ended, for whatever reason.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
 
 // Log returns the end of what the service wrote to standard error.
 func (p *Process) Log() string { return p.stderr.String() }

@@ -40,6 +40,9 @@ type Options struct {
 	// Damaged, if set, is told when a reader has come across what looks like a damaged
 	// replica. It must not block.
 	Damaged func()
+	// Elsewhere, if set, asks the other nodes which deliveries of a group came to them, as
+	// Broker.Given answers. A node that does not answer is left out.
+	Elsewhere func(ctx context.Context, group dms.GroupRef, from, to uint64) ([]Run, error)
 }
 
 // Broker carries out the operations of all projects on one node.
@@ -52,6 +55,7 @@ type Broker struct {
 	maxSessions int
 	idleClose   time.Duration
 	damaged     func()
+	elsewhere   func(context.Context, dms.GroupRef, uint64, uint64) ([]Run, error)
 
 	stop    context.CancelCauseFunc // ends everything sessions do by themselves
 	base    context.Context
@@ -82,6 +86,7 @@ func New(o Options) (*Broker, error) {
 		maxSessions: o.MaxSessions,
 		idleClose:   o.IdleClose,
 		damaged:     o.Damaged,
+		elsewhere:   o.Elsewhere,
 		sessions:    make(map[tenancy.ProjectID]*session),
 	}
 	if b.damaged == nil {

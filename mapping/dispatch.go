@@ -50,7 +50,9 @@ type dispatcher struct {
 	giveUp  *time.Timer // returns spare deliveries, after keepSpare
 	failing int         // pulls in a row that could not be placed
 
-	last     delivered   // the latest first delivery
+	placed   placing     // whether it is known where the group stood before
+	last     delivered   // the latest first delivery, to whichever node before that is known
+	given    given       // the latest deliveries that came here
 	filtered atomic.Bool // by labels, so that the log goes over messages
 	behind   []*behind   // what came after gaps that are being filled, in order
 	passing  bool        // some of it is being handed on
@@ -249,12 +251,12 @@ func (d *dispatcher) delivered(m *nats.Msg) {
 	}
 	a := &arrival{delivered: at, payload: m.Data, trace: traceOf(m.Header), id: dms.MessageID(m.Header.Get(jetstream.MsgIDHeader)), base: time.Now()}
 	d.hold(a)
-	from, to := d.jump(at)
-	switch h := d.keepBehind(a, from != 0); {
+	g, jumped := d.jump(at)
+	switch h := d.keepBehind(a, jumped); {
 	case h == nil:
 		d.pass(a)
-	case from != 0:
-		d.s.spawn(func() { d.bridge(h, from, to) })
+	case jumped:
+		d.s.spawn(func() { d.bridge(h, g) })
 	}
 	d.mu.Lock()
 	p := d.pull

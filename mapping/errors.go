@@ -119,17 +119,33 @@ const (
 	attemptFor  = 3 * time.Second
 	firstPause  = 20 * time.Millisecond
 	longestStop = 400 * time.Millisecond
+	// What was on its way when a leader handed over is lost without a word, so that the
+	// first attempts are short: another leader is there by then, or elected any moment.
+	firstAttempt = 750 * time.Millisecond
+	nextAttempt  = 1500 * time.Millisecond
 )
+
+// attemptLimit is how long an attempt may take when so much is left of holding. The last
+// ones are long: storage that is slow, rather than without a leader, answers them.
+func attemptLimit(first bool, left time.Duration) time.Duration {
+	switch {
+	case left <= 2*attemptFor:
+		return min(attemptFor, left)
+	case first:
+		return firstAttempt
+	}
+	return nextAttempt
+}
 
 // hold calls f until it succeeds, fails for good, or holdFor has passed. f must be
 // safe to repeat: what it stores carries the same id every time.
 func hold(ctx context.Context, f func(context.Context) error) error {
 	end := time.Now().Add(holdFor)
 	pause := firstPause
-	for {
+	for first := true; ; first = false {
 		// One context with a deadline for each attempt, and none around them: most
 		// requests need one attempt.
-		attempt, done := context.WithTimeout(ctx, min(attemptFor, time.Until(end)))
+		attempt, done := context.WithTimeout(ctx, attemptLimit(first, time.Until(end)))
 		err := f(attempt)
 		done()
 		if err == nil || !transient(err) {

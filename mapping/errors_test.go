@@ -254,6 +254,8 @@ func TestHoldGivesUpInTime(t *testing.T) {
 	}
 }
 
+// A reply that is lost in a planned change of leaders costs less than a second; storage
+// that takes seconds to answer is heard in the end.
 func TestEveryAttemptOfHoldHasItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, calls := time.Now(), 0
@@ -263,8 +265,21 @@ func TestEveryAttemptOfHoldHasItsEnd(t *testing.T) {
 			}
 			return nil
 		})
-		if got, want := time.Since(start), attemptFor+firstPause; err != nil || got != want {
-			t.Errorf("hold = %v after %v, want success after %v", err, got, want)
+		if got := time.Since(start); err != nil || got >= time.Second {
+			t.Errorf("hold = %v after %v, want success within a second", err, got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		err := hold(t.Context(), func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(attemptFor - time.Millisecond):
+				return nil
+			}
+		})
+		if err != nil {
+			t.Errorf("slow storage is never heard: %v", err)
 		}
 	})
 }

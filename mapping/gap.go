@@ -37,29 +37,37 @@ const (
 	bridgePlace = 1 << 62
 )
 
-// jump notes a first delivery, and returns the first and the last message that lie
-// between it and the one before if the log has not delivered all of them, to whichever
-// node; two zeros mean that nothing is wrong. Deliveries to other nodes in between are
-// allowed for, and so are repeated ones, which can hide a gap of as many messages.
-func (d *dispatcher) jump(at delivered) (from, to uint64) {
-	if at.deliveries != 1 || d.filtered.Load() {
-		return 0, 0
+// jump notes a delivery, and returns what lies between it and the one before if the log
+// has not delivered all of that, to whichever node; ok is false when nothing is wrong.
+// Deliveries to other nodes in between are allowed for, and so are repeated ones, which
+// can hide a gap of as many messages.
+func (d *dispatcher) jump(at delivered) (g gap, ok bool) {
+	if d.filtered.Load() {
+		return gap{}, false
+	}
+	defer d.given.note(at)
+	if at.deliveries != 1 {
+		return gap{}, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.placed != placed {
+		return gap{}, false // it was asked for by a dispatcher that has ended
+	}
 	last := d.last
-	if last.streamSeq == 0 || at.consumerSeq <= last.consumerSeq {
-		d.last = at // the first one here, or of a consumer that was made anew
-		return 0, 0
+	if at.consumerSeq <= last.consumerSeq {
+		d.last = at // of a consumer that was made anew
+		d.given.startOver()
+		return gap{}, false
 	}
 	if at.streamSeq <= last.streamSeq {
-		return 0, 0
+		return gap{}, false
 	}
 	d.last = at
 	if at.streamSeq-last.streamSeq <= at.consumerSeq-last.consumerSeq {
-		return 0, 0
+		return gap{}, false
 	}
-	return last.streamSeq + 1, at.streamSeq - 1
+	return gap{from: last.streamSeq + 1, to: at.streamSeq - 1, after: last.consumerSeq, before: at.consumerSeq}, true
 }
 
 // behind is an arrival that is kept back so that what comes in order is handed on in order.
@@ -102,21 +110,27 @@ func (d *dispatcher) handOn(h *behind) {
 
 // bridge fills a gap before the delivery behind it is handed on. A gap that takes longer
 // to fill does not hold it up for ever.
-func (d *dispatcher) bridge(h *behind, from, to uint64) {
+func (d *dispatcher) bridge(h *behind, g gap) {
 	done := make(chan struct{})
 	d.s.spawn(func() { // ends with the session, or its time
 		defer close(done)
 		ctx, cancel := context.WithTimeout(d.s.base, bridgeLimit)
 		defer cancel()
-		n, err := d.s.fillGap(ctx, d.q, d.ref.GroupRef, from, to)
-		level := slog.LevelError
-		if n == 0 && err == nil {
-			level = slog.LevelDebug // they have expired
-		} else {
-			d.s.b.damaged()
+		if info, err := d.s.streamInfo(ctx, streamName(d.ref.Queue), nil); err == nil {
+			g.from = max(g.from, info.State.FirstSeq) // the front has expired
 		}
-		d.s.log.LogAttrs(ctx, level, "the log went over messages, which are given to the group by themselves", slog.String("queue", string(d.ref.Queue)),
-			slog.String("group", string(d.ref.Group)), slog.Uint64("from", from), slog.Uint64("to", to), slog.Int("found", n), slog.Any("err", err))
+		rows, sure := d.over(ctx, g)
+		for _, row := range rows {
+			n, err := d.s.fillGap(ctx, d.q, d.ref.GroupRef, row[0], row[1])
+			level := slog.LevelError
+			if n == 0 && err == nil {
+				level = slog.LevelDebug // they have expired
+			} else {
+				d.s.b.damaged()
+			}
+			d.s.log.LogAttrs(ctx, level, "the log went over messages, which are given to the group by themselves", slog.String("queue", string(d.ref.Queue)),
+				slog.String("group", string(d.ref.Group)), slog.Uint64("from", row[0]), slog.Uint64("to", row[1]), slog.Bool("sure", sure), slog.Int("found", n), slog.Any("err", err))
+		}
 	})
 	t := time.NewTimer(bridgePatience)
 	defer t.Stop()

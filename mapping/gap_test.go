@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dms/deploy/engine/enginetest"
 	"dms/mapping/dms"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,7 +23,7 @@ func TestOnlyGoingOverMessagesIsAJump(t *testing.T) {
 		came     []delivered
 		from, to uint64 // of the last one
 	}{
-		{"the first to come here", []delivered{first(700, 3)}, 0, 0},
+		{"some before the first to come here", []delivered{first(700, 3)}, 1, 699},
 		{"the next one", []delivered{first(1, 1), first(2, 2)}, 0, 0},
 		{"others went to another node", []delivered{first(1, 1), first(9, 9)}, 0, 0},
 		{"some were delivered twice", []delivered{first(1, 1), first(3, 7)}, 0, 0},
@@ -33,20 +34,66 @@ func TestOnlyGoingOverMessagesIsAJump(t *testing.T) {
 		{"the consumer was made anew", []delivered{first(5, 5), first(900, 1)}, 0, 0},
 		{"and goes on", []delivered{first(5, 5), first(900, 1), first(902, 2)}, 901, 901},
 	} {
-		d := &dispatcher{}
-		var from, to uint64
+		d := &dispatcher{placed: placed}
+		var g gap
 		for _, at := range c.came {
-			from, to = d.jump(at)
+			g, _ = d.jump(at)
 		}
-		if from != c.from || to != c.to {
-			t.Errorf("%s: a jump over %d to %d, want %d to %d", c.name, from, to, c.from, c.to)
+		if g.from != c.from || g.to != c.to {
+			t.Errorf("%s: a jump over %d to %d, want %d to %d", c.name, g.from, g.to, c.from, c.to)
 		}
 	}
-	d := &dispatcher{}
+	d := &dispatcher{placed: placed}
 	d.filtered.Store(true)
 	d.jump(first(1, 1))
-	if from, _ := d.jump(first(9, 2)); from != 0 {
+	if _, ok := d.jump(first(9, 2)); ok {
 		t.Error("a group with labels jumps by right")
+	}
+	d = &dispatcher{placed: finding}
+	if _, ok := d.jump(first(9, 2)); ok {
+		t.Error("while the group's place is not known nothing is a jump")
+	}
+}
+
+// Of ten messages that were delivered to another node in between, one was gone over.
+func TestOnlyWhatNoNodeWasGivenIsAGap(t *testing.T) {
+	first := func(stream, consumer uint64) delivered {
+		return delivered{deliveries: 1, streamSeq: stream, consumerSeq: consumer}
+	}
+	var other given
+	for _, at := range []delivered{first(4, 2), first(5, 3), {deliveries: 2, streamSeq: 2, consumerSeq: 4}, first(7, 5), first(8, 6), first(11, 7)} {
+		other.note(at)
+	}
+	here := &dispatcher{placed: placed}
+	here.jump(first(3, 1))
+	g, ok := here.jump(first(12, 8))
+	if !ok {
+		t.Fatal("no jump was noticed")
+	}
+	rows, sure := g.without(other.between(g.after+1, g.before-1))
+	if d := cmp.Diff([][2]uint64{{6, 6}, {9, 10}}, rows); d != "" || !sure {
+		t.Errorf("the log went over (-want +got):\n%s, sure: %t", d, sure)
+	}
+	rows, sure = g.without(other.between(g.after+1, g.before-2))
+	if d := cmp.Diff([][2]uint64{{6, 6}, {9, 11}}, rows); d != "" || sure {
+		t.Errorf("with a delivery that nobody remembers, it went over (-want +got):\n%s, sure: %t", d, sure)
+	}
+}
+
+func TestOnlyTheLatestDeliveriesAreRemembered(t *testing.T) {
+	var g given
+	for i := range uint64(3 * mostRuns) {
+		g.note(delivered{deliveries: 1, streamSeq: 2*i + 1, consumerSeq: 2*i + 1})
+	}
+	if n := len(g.runs); n > mostRuns {
+		t.Errorf("%d rows are remembered, want at most %d", n, mostRuns)
+	}
+	last := uint64(2*(3*mostRuns-1) + 1)
+	if got := g.between(last-2, last); len(got) != 2 || got[1] != (Run{Consumer: last, Stream: last, Count: 1}) {
+		t.Errorf("the latest are %+v", got)
+	}
+	if got := g.between(1, 9); len(got) != 0 {
+		t.Errorf("the first are %+v", got)
 	}
 }
 
@@ -127,6 +174,53 @@ func TestMessagesThatTheLogWentOverReachTheGroupOnce(t *testing.T) {
 	}
 }
 
+// A damaged replica may lead a group from the start of the nodes on.
+func TestMessagesBeforeTheFirstDeliveryReachTheGroup(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]int{"of a new group": 0, "of a group in use": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
+			send(t, f.b, f.queue, "m1", "m2", "m3", "m4", "m5")
+			got := receiveExactly(t, f.b, f.group, max(before, 1))
+			acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
+			s, release, err := f.b.session(t.Context(), f.queue.Project)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+			at := reading{GroupRef: f.group}
+			if before == 0 {
+				// What the log knows of the group is gone, and it begins behind the damage.
+				stream := streamName(f.queue.Queue)
+				if err := s.js.DeleteConsumer(t.Context(), stream, at.consumer()); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.js.CreateConsumer(t.Context(), stream, groupConsumer(at, 4, nil, dms.AnyLabel)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			other := newBroker(t, f.p, 1, 2) // as after a start
+			var all []string
+			for len(all) < 5 {
+				ds := receive(t, other, f.group, live(10, 20*time.Second))
+				if len(ds) == 0 {
+					break
+				}
+				all = append(all, bodies(ds)...)
+				acknowledge(t, other, f.group, dms.Live, acks(ds), len(ds))
+				if before > 0 && len(all) == 5-before {
+					break
+				}
+			}
+			slices.Sort(all)
+			if d := cmp.Diff([]string{"m1", "m2", "m3", "m4", "m5"}[before:], all); d != "" {
+				t.Errorf("messages (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
 func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
@@ -153,6 +247,15 @@ func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
 	if err := stream.DeleteMsg(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
+	enginetest.Wait(t, func() string { // all replicas have heard
+		for range 10 {
+			left, err := s.scan(t.Context(), streamName(f.queue.Queue), ">", 1, 3)
+			if err != nil || len(left) != 2 {
+				return fmt.Sprintf("%d messages are left, %v", len(left), err)
+			}
+		}
+		return ""
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if n, err := s.fillGap(ctx, q, f.group, 1, 3); n != 2 || err == nil {

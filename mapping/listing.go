@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -102,7 +103,11 @@ func (s *session) streamInfos(ctx context.Context, names []string, infos []*jets
 		case err == nil:
 			infos[i] = info
 		case code(err) == codeNoStream:
-			infos[i] = &jetstream.StreamInfo{}
+			if err = s.confirmMissing(ctx, names[i], err); code(err) == codeNoStream {
+				infos[i] = &jetstream.StreamInfo{}
+			} else {
+				failed = err
+			}
 		default:
 			failed = err
 		}
@@ -128,7 +133,28 @@ func (s *session) streamInfo(ctx context.Context, stream string, request []byte)
 			return err
 		}
 		info = jetstream.StreamInfo{}
-		return reply(m, &info)
+		if err = reply(m, &info); code(err) == codeNoStream {
+			return s.confirmMissing(ctx, stream, err)
+		}
+		return err
 	})
 	return info, err
+}
+
+// confirmMissing returns the error that says that a queue's stream does not exist, unless
+// the cluster's own list has it. The member that was to lead a new stream says so until it
+// has made its own replica, although the others have elected a leader without it.
+func (s *session) confirmMissing(ctx context.Context, stream string, missing error) error {
+	id, ok := parseStreamName(stream)
+	if !ok {
+		return missing
+	}
+	names, err := s.streamNames(ctx, queueSubjects(id))
+	switch {
+	case err != nil:
+		return err
+	case slices.Contains(names, stream):
+		return fmt.Errorf("%w: %v", jetstream.ErrNoStreamResponse, missing) // it may be asked again
+	}
+	return missing
 }

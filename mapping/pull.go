@@ -44,6 +44,9 @@ func (d *dispatcher) ask() {
 	if polls == 0 || expires < time.Millisecond {
 		return
 	}
+	if !d.findPlace() {
+		return
+	}
 	p.left = min(p.left, largestPull)
 	d.place(p, pullRequest(p.left, polls, expires))
 	p.expiry = time.AfterFunc(expires+time.Second, func() { d.pullEnded(p, nil) })

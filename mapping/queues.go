@@ -104,11 +104,14 @@ func (s *session) free(ctx context.Context, name string) (int, error) {
 		if len(taken) == 0 {
 			break
 		}
-		id, _ := parseStreamName(taken[0])
-		if !has(s.gone(ctx, id), dms.QueueNotFound) || time.Now().After(end) {
+		// A project that was deleted and made again may be one whose leader is behind, and
+		// that lists a queue nobody has.
+		asked, cancel := context.WithTimeout(ctx, attemptFor)
+		_, err = s.streamInfo(asked, taken[0], nil)
+		cancel()
+		if err == nil || time.Now().After(end) {
 			return 0, nameTaken(name)
 		}
-		// It was deleted with a whole project, and the leader is behind.
 		select {
 		case <-time.After(firstPause):
 		case <-ctx.Done():

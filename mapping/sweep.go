@@ -135,6 +135,10 @@ func (d *dispatcher) placeSweep(depth int) {
 	if d.ask(); d.pull != nil {
 		return // polls wait, and what they pull begins with the same messages
 	}
+	if !d.findPlace() {
+		d.sweepNext = true
+		return
+	}
 	p := &pull{left: 1, sweep: depth, over: make(chan struct{})}
 	d.place(p, sweepRequest)
 	p.expiry = time.AfterFunc(attemptFor, func() { d.pullEnded(p, nil) })

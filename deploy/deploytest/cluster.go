@@ -295,3 +295,19 @@ func (c *Cluster) Restart(t testing.TB, i int) {
 		t.Fatalf("start node %d again: %v", i, err)
 	}
 }
+
+// StopAll stops all nodes.
+func (c *Cluster) StopAll(t testing.TB) {
+	t.Helper()
+	if err := c.stopAll(); err != nil {
+		t.Errorf("stop the nodes: %v", err)
+	}
+}
+
+// StartAll runs all nodes again on their data, at once.
+func (c *Cluster) StartAll(t testing.TB) {
+	t.Helper()
+	if err := c.startAll(t); err != nil {
+		t.Fatalf("start the nodes again: %v", err)
+	}
+}

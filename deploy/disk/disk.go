@@ -47,7 +47,11 @@ type Options struct {
 	Look func() (Space, error)
 	// Every is the time between two looks; 0 means 200 ms.
 	Every time.Duration
-	Log   *slog.Logger
+	// Try writes to the disk; nil means a block in a file of the folder.
+	Try func() error
+	// TryEvery is the time between two such writes; 0 means 2 s.
+	TryEvery time.Duration
+	Log      *slog.Logger
 }
 
 // State is what is known of the disk.
@@ -72,8 +76,10 @@ type Watch struct {
 	// the goroutine that looks.
 	given int64
 
-	mu    sync.Mutex
-	state State
+	mu     sync.Mutex
+	state  State
+	broken error     // of the last trial
+	tried  time.Time // begin of the trial under way; zero is none
 }
 
 // ErrFull says that nothing more should be stored.
@@ -83,6 +89,12 @@ var ErrFull = errors.New("the disk is nearly full")
 func Open(o Options) (*Watch, error) {
 	if o.Look == nil {
 		o.Look = func() (Space, error) { return Look(o.Dir) }
+	}
+	if o.Try == nil {
+		o.Try = func() error { return tryWrite(o.Dir) }
+	}
+	if o.TryEvery == 0 {
+		o.TryEvery = defaultTryEvery
 	}
 	if o.Every == 0 {
 		o.Every = defaultEvery
@@ -108,6 +120,7 @@ func Open(o Options) (*Watch, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
 	w.work.Go(func() { w.run(ctx) })
+	w.work.Go(func() { w.tryAgainAndAgain(ctx) })
 	return w, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -146,5 +148,47 @@ func TestADiskIsWatchedWithoutBeingAsked(t *testing.T) {
 			t.Fatalf("the disk is full and nobody has noticed: %+v", w.State())
 		case <-tick.C:
 		}
+	}
+}
+
+// A disk that refuses a write is broken until it takes one; a full one is not.
+func TestADiskThatTakesNoWritesIsBroken(t *testing.T) {
+	var now atomic.Pointer[error]
+	set := func(err error) { now.Store(&err) }
+	set(nil)
+	f := &fake{}
+	f.total.Store(1000 * mib)
+	f.free.Store(500 * mib)
+	w := open(t, f, Options{KeepFree: 80 * mib, Reserve: -1, TryEvery: time.Millisecond, Try: func() error { return *now.Load() }})
+	for _, step := range []struct {
+		err    error
+		broken bool
+	}{{syscall.EIO, true}, {nil, false}, {syscall.EROFS, true}, {syscall.ENOSPC, false}} {
+		set(step.err)
+		for end := time.Now().Add(time.Minute); ; {
+			err := w.Broken()
+			if (err != nil) == step.broken && (err == nil || errors.Is(err, ErrBroken) && errors.Is(err, step.err)) {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("when a write gives %v the disk is %v", step.err, err)
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+func TestATrialWritesToTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		if err := tryWrite(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, trialFile)); err != nil || info.Size() != trialBytes {
+		t.Errorf("the trial left %v, %v", info, err)
+	}
+	if err := tryWrite(filepath.Join(dir, "absent")); err == nil {
+		t.Error("a folder that is not there takes writes")
 	}
 }

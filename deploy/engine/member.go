@@ -21,6 +21,7 @@ type Member struct {
 	opts    Options
 	log     *slog.Logger
 	server  *server.Server
+	had     map[string]bool // accounts, by public key, that were there at the start
 	failed  chan error
 	stop    context.CancelFunc
 	watcher sync.WaitGroup // owned by Stop and Abort
@@ -49,7 +50,7 @@ func Start(o Options) (*Member, error) {
 	if err := probePort(o.RouteAddr); err != nil {
 		return nil, err
 	}
-	resolver, err := openResolver(o)
+	resolver, had, err := openResolver(o, budget)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func Start(o Options) (*Member, error) {
 		return nil, err
 	}
 	m := &Member{
-		opts: o, failed: make(chan error, 1),
+		opts: o, had: had, failed: make(chan error, 1),
 		log: o.Log.With(slog.String("component", "engine"), slog.String("member", o.Name)),
 	}
 	if err := m.run(so); err != nil {
@@ -174,6 +175,10 @@ func (m *Member) Stop(ctx context.Context) error {
 	if !m.end() {
 		m.server.WaitForShutdown()
 		return nil
+	}
+	// What cannot be handed over in time is so by the server's own way.
+	if err := m.HandOver(ctx); err != nil {
+		m.log.LogAttrs(ctx, slog.LevelInfo, "not all was handed over", slog.Any("err", err))
 	}
 	done := make(chan struct{})
 	go func() { // ends with the server; awaited below

@@ -42,6 +42,9 @@ type Options struct {
 	MinStore  int64 // least bytes to start with; 0 is 256 MiB
 	MaxAssets int   // replicated streams and consumers on a member; 0 is 2000
 
+	// Accounts makes tokens of accounts, by public key, that are put where the member has
+	// lost them, knowing how many bytes the member stores at most; nil is none.
+	Accounts func(bytes int64) (map[string]string, error)
 	// Encrypted stores everything under a key of Keys. It is for the life of the data folder:
 	// a member with the other setting refuses to start on it.
 	Encrypted bool

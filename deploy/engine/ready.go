@@ -13,11 +13,17 @@ const watchEvery = time.Second
 
 // Ready waits until the member knows the cluster's leader and its own replicas are up
 // to date. It walks everything the member stores: ask at start, not per request.
-func (m *Member) Ready(ctx context.Context) error {
+func (m *Member) Ready(ctx context.Context) error { return m.await(ctx, m.healthy) }
+
+// Joined waits until the member takes part in the cluster, whatever the state of what it
+// stores.
+func (m *Member) Joined(ctx context.Context) error { return m.await(ctx, m.joined) }
+
+func (m *Member) await(ctx context.Context, condition func() error) error {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
 	for {
-		last := m.healthy()
+		last := condition()
 		if last == nil {
 			return nil
 		}
@@ -35,7 +41,7 @@ func (m *Member) Ready(ctx context.Context) error {
 	}
 }
 
-func (m *Member) healthy() error {
+func (m *Member) joined() error {
 	// Getters of a server without storage panic, so this comes first.
 	if err := m.storage(); err != nil {
 		return err
@@ -54,6 +60,13 @@ func (m *Member) healthy() error {
 	}
 	if info.Meta == nil || info.Meta.Size < len(m.opts.Routes) {
 		return errors.New("cluster: not all members have joined")
+	}
+	return nil
+}
+
+func (m *Member) healthy() error {
+	if err := m.joined(); err != nil {
+		return err
 	}
 	if h := m.server.Healthz(nil); h.Status != "ok" {
 		return fmt.Errorf("replicas: %s", h.Error)

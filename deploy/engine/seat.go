@@ -198,14 +198,19 @@ func (s *Seat) Serving() error {
 }
 
 // Ready waits until the member that sits here is ready, whichever it is then.
-func (s *Seat) Ready(ctx context.Context) error {
+func (s *Seat) Ready(ctx context.Context) error { return s.await(ctx, (*Member).Ready) }
+
+// Joined is Ready for Member.Joined.
+func (s *Seat) Joined(ctx context.Context) error { return s.await(ctx, (*Member).Joined) }
+
+func (s *Seat) await(ctx context.Context, condition func(*Member, context.Context) error) error {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
 	for {
 		m := s.Member()
 		var err error
 		if m != nil {
-			if err = m.Ready(ctx); err == nil {
+			if err = condition(m, ctx); err == nil {
 				return nil
 			}
 		} else {

@@ -86,7 +86,8 @@ func TestStartRefusesATakenPort(t *testing.T) {
 // spoiled builds a member from options that Start never produces.
 func spoiled(t *testing.T, o Options) (*Member, error) {
 	t.Helper()
-	resolver, err := openResolver(o)
+	o.Log = discard()
+	resolver, _, err := openResolver(o, o.MaxStore)
 	if err != nil {
 		t.Fatal(err)
 	}

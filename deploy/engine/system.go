@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"dms/deploy/keys"
 
@@ -11,33 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 )
-
-// openResolver opens the member's copy of the accounts, with the system account in it.
-func openResolver(o Options) (*server.DirAccResolver, error) {
-	r, err := server.NewDirAccResolver(filepath.Join(o.Dir, "accounts"), 0, syncAccounts, server.RenameDeleted)
-	if err != nil {
-		return nil, fmt.Errorf("open accounts: %w", err)
-	}
-	pub, err := o.Keys.System().PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("read system account key: %w", err)
-	}
-	if _, err := r.LoadAcc(pub); err == nil {
-		return r, nil
-	}
-	claims := jwt.NewAccountClaims(pub)
-	claims.Name = "SYS"
-	token, err := claims.Encode(o.Keys.OperatorSigning())
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("sign system account: %w", err)
-	}
-	if err := r.Store(pub, token); err != nil {
-		r.Close()
-		return nil, fmt.Errorf("store system account: %w", err)
-	}
-	return r, nil
-}
 
 // SystemConn returns a connection inside the process to the system account, in which
 // accounts are administered. The caller closes it.

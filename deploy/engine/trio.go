@@ -21,8 +21,9 @@ import (
 type TrioOptions struct {
 	Dir      string // each member keeps its data in a folder below
 	Keys     *keys.Set
-	MaxStore int64 // bytes per member; 0 is a third of 65 % of the disk
-	MinStore int64 // as in Options
+	MaxStore int64                                        // bytes per member; 0 is a third of 65 % of the disk
+	MinStore int64                                        // as in Options
+	Accounts func(bytes int64) (map[string]string, error) // as in Options
 	Log      *slog.Logger
 }
 
@@ -84,7 +85,7 @@ func (t *Trio) options(i int) Options {
 	return Options{
 		Name: name, Dir: filepath.Join(t.opts.Dir, name), Keys: t.opts.Keys,
 		RouteAddr: t.addrs[i], Routes: append([]string(nil), t.addrs[:]...),
-		MaxStore: t.opts.MaxStore, MinStore: t.opts.MinStore, SharedBy: replicas, Log: t.opts.Log,
+		MaxStore: t.opts.MaxStore, MinStore: t.opts.MinStore, SharedBy: replicas, Accounts: t.opts.Accounts, Log: t.opts.Log,
 		onFail: t.fail,
 	}
 }
@@ -142,9 +143,14 @@ func (t *Trio) Members() []*Member {
 }
 
 // Ready waits until all running members are ready.
-func (t *Trio) Ready(ctx context.Context) error {
+func (t *Trio) Ready(ctx context.Context) error { return t.await(ctx, (*Member).Ready) }
+
+// Joined is Ready for Member.Joined.
+func (t *Trio) Joined(ctx context.Context) error { return t.await(ctx, (*Member).Joined) }
+
+func (t *Trio) await(ctx context.Context, condition func(*Member, context.Context) error) error {
 	for _, m := range t.Members() {
-		if err := m.Ready(ctx); err != nil {
+		if err := condition(m, ctx); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func TestHistoryUnderFaults(t *testing.T) {
 	if out.StepDowns == 0 || *loadFor >= time.Minute && len(out.Outages) == 0 {
 		t.Errorf("void: %d leaders stepped down and %d nodes went away", out.StepDowns, len(out.Outages))
 	}
-	if l := out.Linearity; 2*l.Undecided > l.Pieces {
-		t.Errorf("void: for %d of %d pieces of the FIFO histories no order was found in time", l.Undecided, l.Pieces)
+	if l := out.Linearity; l.Undecided > 0 {
+		t.Errorf("void: for %d of %d FIFO histories no order was found", l.Undecided, l.Logs)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"dms/deploy/deploytest"
 	"dms/e2e/history"
+	"dms/e2e/workload"
 )
 
 const (
@@ -27,7 +28,8 @@ const (
 
 // nemesis breaks things on purpose, and knows when what was broken.
 type nemesis struct {
-	w       *world
+	w       *workload.World
+	plan    Plan
 	cluster *deploytest.Cluster
 	log     *slog.Logger // of the nodes, so that faults stand where they happened
 
@@ -40,16 +42,16 @@ type nemesis struct {
 // run breaks things until the context ends, and returns when every node runs.
 func (n *nemesis) run(t testing.TB, ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { n.stepDowns(ctx, n.w.random("step downs")) })
+	wg.Go(func() { n.stepDowns(ctx, n.w.Random("step downs")) })
 	defer wg.Wait()
-	if n.w.plan.Outages == 0 {
+	if n.plan.Outages == 0 {
 		<-ctx.Done()
 		return
 	}
-	rng := n.w.random("outages")
+	rng := n.w.Random("outages")
 	begin := time.Now()
 	for ctx.Err() == nil {
-		pause(ctx, n.w.plan.Outages/2+time.Duration(rng.Int64N(int64(n.w.plan.Outages))))
+		workload.Pause(ctx, n.plan.Outages/2+time.Duration(rng.Int64N(int64(n.plan.Outages))))
 		n.awaitFaulty(ctx, begin)
 		if ctx.Err() == nil {
 			n.outage(t, ctx, rng)
@@ -59,22 +61,22 @@ func (n *nemesis) run(t testing.TB, ctx context.Context) {
 
 // awaitFaulty waits for the part of the period in which things break.
 func (n *nemesis) awaitFaulty(ctx context.Context, begin time.Time) {
-	if at := time.Since(begin) % (faulty + quiet); at > faulty && !n.w.plan.Storm {
-		pause(ctx, faulty+quiet-at)
+	if at := time.Since(begin) % (faulty + quiet); at > faulty && !n.plan.Storm {
+		workload.Pause(ctx, faulty+quiet-at)
 	}
 }
 
 func (n *nemesis) window(name string, from time.Duration, settle time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.windows = append(n.windows, history.Window{Name: name, Start: from, End: n.w.rec.Now() + settle})
-	n.log.Warn("fault", slog.String("what", name), slog.Duration("from", from), slog.Duration("now", n.w.rec.Now()))
+	n.windows = append(n.windows, history.Window{Name: name, Start: from, End: n.w.Now() + settle})
+	n.log.Warn("fault", slog.String("what", name), slog.Duration("from", from), slog.Duration("now", n.w.Now()))
 }
 
 // outage stops a node in order, polls and all, or kills it, and starts it again.
 func (n *nemesis) outage(t testing.TB, ctx context.Context, rng *rand.Rand) {
-	i := rng.IntN(size)
-	from := n.w.rec.Now()
+	i := rng.IntN(deploytest.Size)
+	from := n.w.Now()
 	name := fmt.Sprintf("stop n%d", i+1)
 	if rng.IntN(3) > 0 {
 		name = fmt.Sprintf("kill n%d", i+1)
@@ -82,32 +84,32 @@ func (n *nemesis) outage(t testing.TB, ctx context.Context, rng *rand.Rand) {
 	} else {
 		n.cluster.Stop(t, i)
 	}
-	down := n.w.rec.Now()
-	pause(ctx, time.Duration(rng.Int64N(int64(3*time.Second))))
-	again := n.w.rec.Now()
+	down := n.w.Now()
+	workload.Pause(ctx, time.Duration(rng.Int64N(int64(3*time.Second))))
+	again := n.w.Now()
 	n.cluster.Restart(t, i)
-	n.w.nodes.set(i, n.cluster.URL(t, i))
+	n.w.Place(i, n.cluster.URL(t, i))
 	n.window(name, from, settleOutage)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.outages = append(n.outages, fmt.Sprintf("%s at %.1fs, down after %.1fs, started %.1fs later, up after %.1fs", name,
-		from.Seconds(), (down-from).Seconds(), (again-down).Seconds(), (n.w.rec.Now()-again).Seconds()))
+		from.Seconds(), (down-from).Seconds(), (again-down).Seconds(), (n.w.Now()-again).Seconds()))
 }
 
 func (n *nemesis) stepDowns(ctx context.Context, rng *rand.Rand) {
-	if n.w.plan.StepDowns == 0 {
+	if n.plan.StepDowns == 0 {
 		return
 	}
 	begin := time.Now()
 	for ctx.Err() == nil {
-		pause(ctx, n.w.plan.StepDowns)
+		workload.Pause(ctx, n.plan.StepDowns)
 		n.awaitFaulty(ctx, begin)
 		leads := n.leads()
 		if len(leads) == 0 || ctx.Err() != nil {
 			continue
 		}
 		l := leads[rng.IntN(len(leads))]
-		from := n.w.rec.Now()
+		from := n.w.Now()
 		if err := l.StepDown(); err != nil {
 			continue // its node went down, or somebody else leads by now
 		}
@@ -126,6 +128,6 @@ func (n *nemesis) leads() []deploytest.Lead {
 		ours[l.Account] = ours[l.Account] || strings.HasPrefix(l.Stream, "q_")
 	}
 	return slices.DeleteFunc(all, func(l deploytest.Lead) bool {
-		return !ours[l.Account] || n.w.plan.Only == "streams" && l.Consumer != "" || n.w.plan.Only == "consumers" && l.Consumer == ""
+		return !ours[l.Account] || n.plan.Only == "streams" && l.Consumer != "" || n.plan.Only == "consumers" && l.Consumer == ""
 	})
 }

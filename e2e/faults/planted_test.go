@@ -9,11 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dms/e2e/workload"
 )
 
 // plan is a run that is made to be seen through; every client behaves.
 func (b bite) plan(seed uint64) Plan {
-	p := Plan{Seed: seed, For: 12 * time.Second, Rate: 200, MaxConsume: 3, Think: 100 * time.Millisecond, Drain: time.Minute}
+	p := Plan{For: 12 * time.Second, Plan: workload.Plan{
+		Seed: seed, Rate: 200, Keyed: .5, MaxConsume: 3, Think: 100 * time.Millisecond, Drain: time.Minute}}
 	b.short(&p)
 	return p
 }

@@ -15,8 +15,6 @@ type Expect struct {
 	Lag time.Duration
 	// Dedup is how long an idempotency key holds; 0 means 2 min.
 	Dedup time.Duration
-	// Budget bounds the search for a linear order of FIFO queues; 0 means 20 s.
-	Budget time.Duration
 }
 
 // Tenant is a project with texts that only it may see, such as a prefix of its names.
@@ -66,9 +64,6 @@ func (x *Expect) defaults() {
 	}
 	if x.Dedup == 0 {
 		x.Dedup = 2 * time.Minute
-	}
-	if x.Budget == 0 {
-		x.Budget = 20 * time.Second
 	}
 }
 

@@ -241,17 +241,6 @@ func TestExpectationsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheSearchEndsWithItsBudget(t *testing.T) {
-	s := newStory(t)
-	s.x.Budget = 1 // a nanosecond
-	s.send("f", 0, 1, 1)
-	s.yes(s.get("f", "g", 2, 3, 1), 4, 5)
-	l := Linear(s.run())
-	if l.Pieces != 1 || l.Undecided != 1 || len(l.Violations) > 0 {
-		t.Errorf("got %+v, want one undecided piece", l)
-	}
-}
-
 func TestTheReportFitsAScreen(t *testing.T) {
 	s := newStory(t)
 	counted(s, 3, 3, 0, 0, 0, 0)

@@ -117,7 +117,7 @@ func (rep *Report) String() string {
 		}
 		fmt.Fprintf(&s, "%s %d", c, rep.Duplicates[c])
 	}
-	fmt.Fprintf(&s, "\nlinearized  %d pieces, %d undecided (%.1f %%)\n", rep.Linearity.Pieces, rep.Linearity.Undecided, rep.Linearity.share())
+	fmt.Fprintf(&s, "\nlinearized  %d logs, %d undecided\n", rep.Linearity.Logs, rep.Linearity.Undecided)
 	if rep.Cut {
 		s.WriteString("the history is cut: messages that seem never sent were not judged\n")
 	}
@@ -136,12 +136,4 @@ func (rep *Report) String() string {
 		}
 	}
 	return s.String()
-}
-
-// share is how much of the search was not decided, in percent.
-func (l Linearity) share() float64 {
-	if l.Pieces == 0 {
-		return 0
-	}
-	return 100 * float64(l.Undecided) / float64(l.Pieces)
 }

@@ -13,6 +13,8 @@ import (
 	"dms/mapping/control"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 var cluster *enginetest.Cluster
@@ -199,6 +201,44 @@ func TestLogsKeepOrderAndForget(t *testing.T) {
 	}
 	if _, ok, err := l.Last(ctx, "a.b"); ok || err != nil {
 		t.Errorf("after forgetting there is still one: %v, %v", ok, err)
+	}
+}
+
+// Logs of earlier versions were compressed.
+func TestACompressedLogBecomesPlainAndStaysReadable(t *testing.T) {
+	s := open(t, 0)
+	conn, err := cluster.Accounts().Connect(t.Context(), accounts.Control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "log_old", Subjects: []string{"log.old.>"}, Storage: jetstream.FileStorage, Replicas: 3, MaxAge: time.Hour, MaxBytes: 8 << 20,
+		MaxMsgsPerSubject: -1, MaxMsgSize: 1 << 20, Discard: jetstream.DiscardOld, AllowDirect: true, Compression: jetstream.S2Compression,
+		Duplicates: 2 * time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		l, err := s.Log(t.Context(), control.LogOptions{Name: "old", MaxAge: time.Hour, Bytes: 8 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Append(t.Context(), "a", fmt.Sprint(i), fmt.Appendf(nil, "%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		if e, ok, err := l.Last(t.Context(), "a"); err != nil || !ok || string(e.Value) != fmt.Sprint(i) {
+			t.Errorf("the last entry is %q, %t, %v", e.Value, ok, err)
+		}
+	}
+	info, err := old.Info(t.Context())
+	if err != nil || info.Config.Compression != jetstream.NoCompression || info.State.Msgs != 2 {
+		t.Errorf("the log is %+v, %v, want 2 entries and no compression", info, err)
 	}
 }
 

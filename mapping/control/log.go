@@ -25,8 +25,6 @@ type LogOptions struct {
 	MaxAge time.Duration // 0 keeps entries until there are too many
 	Bytes  int64         // of all entries together
 	PerKey int64         // entries of one key; 0 is no limit
-	// Plain entries are not compressed on the disk.
-	Plain bool
 }
 
 // Log is an append-only store of entries under keys.
@@ -41,20 +39,18 @@ type Entry struct {
 	Value []byte
 }
 
-// Log opens a log or makes it, trying until ctx ends.
+// Log opens a log or makes it, trying until ctx ends. Entries are not compressed: the
+// storage has had errors with compressed blocks that it cuts, encrypts or catches up
+// with. One that an earlier version compressed stays readable, and new entries are plain.
 func (s *Store) Log(ctx context.Context, o LogOptions) (*Log, error) {
 	limit := o.PerKey
 	if limit == 0 {
 		limit = -1
 	}
-	compression := jetstream.S2Compression
-	if o.Plain {
-		compression = jetstream.NoCompression
-	}
 	_, err := s.ensure(ctx, jetstream.StreamConfig{
 		Name: "log_" + o.Name, Subjects: []string{logSubjects + o.Name + ".>"}, Storage: jetstream.FileStorage,
 		Replicas: replicas, MaxAge: o.MaxAge, MaxBytes: o.Bytes, MaxMsgsPerSubject: limit, MaxMsgSize: maxRecord,
-		Discard: jetstream.DiscardOld, AllowDirect: true, Compression: compression, Duplicates: dedupe(o.MaxAge),
+		Discard: jetstream.DiscardOld, AllowDirect: true, Duplicates: dedupe(o.MaxAge),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Name, err)

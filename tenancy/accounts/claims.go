@@ -67,6 +67,25 @@ func (a *Accounts) pair(info string) (nkeys.KeyPair, error) {
 	return pair, nil
 }
 
+// Token returns the account of the project, by the name under which the cluster knows it,
+// as Provision makes it. It asks nobody, so it is for who has lost the account; of the
+// options it needs the keys and the number of nodes.
+func Token(o Options, p tenancy.Project) (public, token string, err error) {
+	a := &Accounts{opts: o}
+	k, err := a.derive(p.ID)
+	if err != nil {
+		return "", "", err
+	}
+	c, err := a.claims(p, k)
+	if err != nil {
+		return "", "", err
+	}
+	if token, err = c.Encode(o.Signing); err != nil {
+		return "", "", fmt.Errorf("sign account: %w", err)
+	}
+	return k.public, token, nil
+}
+
 func (a *Accounts) claims(p tenancy.Project, k accountKeys) (*jwt.AccountClaims, error) {
 	signing, err := k.signing.PublicKey()
 	if err != nil {

@@ -134,6 +134,8 @@ func (b *Bucket) Next(ctx context.Context, from uint64) (i Item, ok bool, err er
 }
 
 func (b *Bucket) ask(ctx context.Context, f func(context.Context) (*jetstream.RawStreamMsg, error)) (Item, bool, error) {
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
 	for {
 		attempt, cancel := context.WithTimeout(ctx, answerWithin)
 		m, err := f(attempt)
@@ -147,23 +149,38 @@ func (b *Bucket) ask(ctx context.Context, f func(context.Context) (*jetstream.Ra
 			return i, true, nil
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return Item{}, false, nil
-		case !errors.Is(err, context.DeadlineExceeded) && !leaderless(err):
+		case ctx.Err() != nil || !Passing(err):
 			return Item{}, false, err
 		}
 		select {
 		case <-ctx.Done():
 			return Item{}, false, fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-time.After(retryEvery):
+		case <-tick.C:
 		}
 	}
 }
 
-// leaderless reports whether a question could not be answered because the cluster elects
-// a leader, which a member says that knows.
-func leaderless(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == notAvailable || errors.Is(err, nats.ErrNoResponders)
+// Passing reports whether an error of the storage says that it cannot answer yet: nobody
+// leads, or the member that was asked does not know who does.
+func Passing(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case 10008, // temporarily unavailable
+			10009, // not the leader
+			10005, // no suitable members
+			10023, // insufficient resources
+			10039, // storage of the account not loaded yet
+			10167: // too many questions
+			return true
+		}
+		return false
+	}
+	for _, passing := range []error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, jetstream.ErrNoStreamResponse,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
-
-// notAvailable is the engine's code for having no leader.
-const notAvailable jetstream.ErrorCode = 10008

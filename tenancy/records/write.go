@@ -54,9 +54,9 @@ func (b *Bucket) publish(ctx context.Context, key string, data []byte, life time
 				}
 			}
 			return Item{}, ErrConflict
-		case errors.Is(err, context.DeadlineExceeded):
-			unanswered = true
-		case !errors.Is(err, jetstream.ErrNoStreamResponse) && !leaderless(err):
+		case Passing(err):
+			unanswered = true // or refused before it was stored, which comes to the same
+		default:
 			return Item{}, fmt.Errorf("write record: %w", err)
 		}
 		select {

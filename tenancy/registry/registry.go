@@ -184,6 +184,23 @@ func (r *Registry) All() []tenancy.Project {
 	return all
 }
 
+// Known returns the projects of which there is any record, as this node knows them: also
+// those that are being made or deleted, which may have storage.
+func (r *Registry) Known() []tenancy.Project {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var all []tenancy.Project
+	for id, e := range r.mirror {
+		switch {
+		case e.usable():
+			all = append(all, e.project(id))
+		case e.rec != nil:
+			all = append(all, e.wanted(id))
+		}
+	}
+	return all
+}
+
 // explain marks what may pass: everything but what is known to be an answer.
 func explain(err error) error {
 	if errors.Is(err, tenancy.ErrNoProject) || errors.Is(err, ErrFull) || errors.Is(err, tenancy.ErrExists) || errors.Is(err, tenancy.ErrUnavailable) {

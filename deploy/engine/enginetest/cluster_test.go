@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -75,5 +76,50 @@ func TestAStreamFindsANewLeader(t *testing.T) {
 	c.Restart(t, second)
 	if leader := c.WaitClusterLeader(t); c.Trio().Member(leader) == nil {
 		t.Errorf("member %d leads the cluster though it is down", leader)
+	}
+}
+
+// Right after a member has handed over, everything that it led has another leader: the
+// others need not elect one when it stops.
+func TestAMemberHandsOverAllThatItLeads(t *testing.T) {
+	c := Start(t)
+	p := NewProject()
+	js, err := jetstream.New(c.Conn(t, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := c.Accounts().ID(p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const streams = 12
+	name := func(i int) string { return fmt.Sprintf("q_%d", i) }
+	for i := range streams {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name(i), Subjects: []string{fmt.Sprintf("q.%d.>", i)}, Replicas: 3}); err != nil {
+			t.Fatalf("create stream: %v", err)
+		}
+		if _, err := js.CreateConsumer(t.Context(), name(i), jetstream.ConsumerConfig{Durable: "g_1", Replicas: 3}); err != nil {
+			t.Fatalf("create consumer: %v", err)
+		}
+		c.WaitConsumerLeader(t, p.ID, name(i), "g_1")
+	}
+	c.WaitReady(t)
+	m := c.Trio().Member(c.WaitStreamLeader(t, p.ID, name(0)))
+	if err := m.HandOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range streams {
+		led, read := 0, 0
+		for _, other := range c.Members() {
+			if other.LeadsStream(account, name(i)) && other != m {
+				led++
+			}
+			if other.LeadsConsumer(account, name(i), "g_1") && other != m {
+				read++
+			}
+		}
+		if led != 1 || read != 1 {
+			t.Errorf("of stream %d %d others lead the log and %d its reader, want one each", i, led, read)
+		}
 	}
 }

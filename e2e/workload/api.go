@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const (
 	size = 3 // nodes
 
 	pollSlack = 20 * time.Second // what a poll may take beyond its wait
-	callLimit = 25 * time.Second // of every other call: longer than the service holds one
+	callLimit = 25 * time.Second // of other calls if the plan says nothing: longer than the service holds one
 	dialLimit = time.Second      // of connecting
 	shunFor   = time.Second      // a node that gave no answer is left alone for so long
 )
@@ -55,16 +55,16 @@ func (d *directory) listens(ctx context.Context, i int) bool {
 
 // caller makes one call after the other and records each. It repeats none by itself.
 type caller struct {
-	w      *world
+	w      *World
 	name   string
 	tenant *tenant
 	rng    *rand.Rand
 	shun   [size]time.Time
 }
 
-func (w *world) caller(t *tenant, format string, args ...any) *caller {
+func (w *World) caller(t *tenant, format string, args ...any) *caller {
 	name := fmt.Sprintf(format, args...)
-	return &caller{w: w, name: name, tenant: t, rng: w.random(name)}
+	return &caller{w: w, name: name, tenant: t, rng: w.Random(name)}
 }
 
 // chance is true with a probability.
@@ -175,8 +175,8 @@ func (c *caller) do(ctx context.Context, at int, r request) outcome {
 	return outcome{status: res.StatusCode, body: body}
 }
 
-// pause waits, unless the context ends first.
-func pause(ctx context.Context, d time.Duration) {
+// Pause waits, unless the context ends first.
+func Pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

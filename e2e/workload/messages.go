@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func (c *caller) send(ctx context.Context, q *queue, key string, batch []message
 		body.WriteByte('}')
 	}
 	body.WriteString(`]}`)
-	r := request{method: http.MethodPost, path: "/queues/" + q.id + "/messages", body: body.String(), key: key, limit: callLimit}
+	r := request{method: http.MethodPost, path: "/queues/" + q.id + "/messages", body: body.String(), key: key, limit: c.w.plan.CallLimit}
 	return c.record(ctx, call, r, func(answer []byte) ([]history.Item, error) {
 		var sent struct {
 			Messages []struct {
@@ -197,7 +197,7 @@ func (c *caller) ack(ctx context.Context, g *group, s store, entries ...entry) (
 		return 0, outcome{}
 	}
 	succeeded := 0
-	out := c.record(ctx, call, request{method: http.MethodPost, path: s.path(g) + "/ack", body: string(body), limit: callLimit}, func(answer []byte) ([]history.Item, error) {
+	out := c.record(ctx, call, request{method: http.MethodPost, path: s.path(g) + "/ack", body: string(body), limit: c.w.plan.CallLimit}, func(answer []byte) ([]history.Item, error) {
 		var counts struct{ Success, Fail int }
 		if err := json.Unmarshal(answer, &counts); err != nil {
 			return nil, err
@@ -223,7 +223,7 @@ func (c *caller) read(ctx context.Context, q *queue, path string) []byte {
 	if q != nil {
 		call.Queue = q.id
 	}
-	out := c.record(ctx, call, request{method: http.MethodGet, path: path, limit: callLimit}, nil)
+	out := c.record(ctx, call, request{method: http.MethodGet, path: path, limit: c.w.plan.CallLimit}, nil)
 	if out.status != http.StatusOK {
 		return nil
 	}

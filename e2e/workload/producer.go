@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func (p *producer) run(ctx context.Context) {
 		if next = next.Add(time.Duration(n) * p.every); time.Until(next) < -time.Second {
 			next = time.Now()
 		}
-		pause(ctx, time.Until(next))
+		Pause(ctx, time.Until(next))
 	}
 }
 
@@ -36,16 +36,23 @@ func (p *producer) sendOnce(n int) {
 	for i := range batch {
 		batch[i] = p.next()
 	}
-	key := ""
-	if p.chance(.5) {
-		key = "key-" + history.NewNonce()
+	if !p.chance(p.w.plan.Keyed) {
+		p.send(ctx, p.queue, "", batch)
+		return
 	}
-	status := p.send(ctx, p.queue, key, batch)
-	for range 3 {
-		if key == "" || status/100 == 4 || status/100 == 2 && !p.chance(.05) {
-			return
+	key := "key-" + history.NewNonce()
+	leaves := p.chance(p.w.plan.Leave)
+	again := func() int {
+		if !leaves {
+			return p.send(ctx, p.queue, key, batch)
 		}
-		status = p.send(ctx, p.queue, key, batch)
+		leaves = false
+		short, cancel := context.WithTimeout(ctx, time.Duration(1+p.rng.IntN(50))*time.Millisecond)
+		defer cancel()
+		return p.send(short, p.queue, key, batch)
+	}
+	for status := p.persist(history.Send, p.queue.id, time.Time{}, again); status/100 == 2 && p.chance(.05); {
+		status = again()
 	}
 }
 

@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -17,7 +17,7 @@ type prober struct {
 func (p *prober) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.probe(context.Background())
-		pause(ctx, time.Duration(100+p.rng.IntN(300))*time.Millisecond)
+		Pause(ctx, time.Duration(100+p.rng.IntN(300))*time.Millisecond)
 	}
 }
 

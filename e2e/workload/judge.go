@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"os"
@@ -9,8 +9,8 @@ import (
 
 // judge judges the history as a whole, and its FIFO queues once more as if nothing had
 // been broken: there a record decides who may have a message, and no fault changes it.
-func (w *world) judge(path string, windows []history.Window, counters []history.Counters) (whole, strict *history.Report, err error) {
-	file, err := os.Open(path)
+func (w *World) judge(windows []history.Window, counters []history.Counters) (whole, strict *history.Report, err error) {
+	file, err := os.Open(w.path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -27,8 +27,8 @@ func (w *world) judge(path string, windows []history.Window, counters []history.
 	}
 	whole = history.Judge(run)
 
-	// The counters have been judged, and the search for a linear order knows no faults.
-	x.Faults, x.Counters, x.Budget = nil, nil, 1
+	// The counters have been judged.
+	x.Faults, x.Counters = nil, nil
 	x.Queues = slices.DeleteFunc(x.Queues, func(q history.Queue) bool { return !q.FIFO })
 	fifo := &history.History{Cut: h.Cut}
 	for _, c := range h.Calls {
@@ -43,7 +43,7 @@ func (w *world) judge(path string, windows []history.Window, counters []history.
 }
 
 // expect says what the run has made, and what of it was read to the end.
-func (w *world) expect() history.Expect {
+func (w *World) expect() history.Expect {
 	var x history.Expect
 	for _, t := range w.tenants {
 		x.Tenants = append(x.Tenants, history.Tenant{ID: t.id, Marks: []string{t.mark}})

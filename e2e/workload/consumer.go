@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -33,11 +33,11 @@ func (c *consumer) run(ctx context.Context) {
 		// A call that has begun is ended by its own limit.
 		got, ok := c.receive(context.Background(), c.group, c.store, p)
 		if !ok {
-			pause(ctx, 50*time.Millisecond)
+			Pause(ctx, 50*time.Millisecond)
 		}
 		if len(got) > 0 {
 			if think := c.w.plan.Think; think > 0 {
-				pause(ctx, time.Duration(c.rng.Int64N(int64(think))))
+				Pause(ctx, time.Duration(c.rng.Int64N(int64(think))))
 			}
 			c.settle(context.Background(), got)
 		}
@@ -94,14 +94,25 @@ func (c *consumer) succeed(ctx context.Context, got []delivery) {
 		c.succeed(ctx, got[:half])
 		got = got[half:]
 	}
-	n, out := c.ack(ctx, c.group, c.store, successes(got)...)
-	whole := out.status == http.StatusOK && n == len(got)
-	unknown := out.status == 0 || out.status >= 500
-	if !(whole && c.chance(c.w.plan.Twice)) && !(unknown && c.chance(.7)) {
+	n := 0
+	ask := func() (status int) {
+		var out outcome
+		n, out = c.ack(ctx, c.group, c.store, successes(got)...)
+		return out.status
+	}
+	// After its deadline a repeated acknowledgement is refused, whatever became of the first.
+	var status int
+	if c.w.plan.Patience > 0 {
+		status = c.persist(history.Ack, c.group.queue.id, got[0].good, ask)
+	} else if status = ask(); !known(status) && c.chance(.7) {
+		ask()
+		return
+	}
+	if status != http.StatusOK || n != len(got) || !c.chance(c.w.plan.Twice) {
 		return
 	}
 	_, again := c.ack(ctx, c.group, c.store, successes(got)...)
-	if whole && again.status/100 == 4 && again.status != http.StatusTooManyRequests && time.Now().Before(got[0].good) {
+	if again.status/100 == 4 && again.status != http.StatusTooManyRequests && time.Now().Before(got[0].good) {
 		c.w.complain("an acknowledgement that had succeeded was refused when it was made again: %s by %s: %.300s", got[0].body, c.name, again.body)
 	}
 }

@@ -1,12 +1,14 @@
-package faults
+package workload
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,45 +77,82 @@ func (g *group) awaited() int {
 	return n
 }
 
-// world is all that the clients of one run share.
-type world struct {
+// World is all that the clients of one history share.
+type World struct {
 	plan    Plan
 	nodes   directory
 	rec     *history.Recorder
+	file    *os.File
+	path    string // of the history
 	http    *http.Client
 	tenants []*tenant
 
+	mark time.Time // when the part of the run began that is under way
+	took map[string]time.Duration
+
 	mu         sync.Mutex
+	operations []Operation
 	complaints []string
 	refusals   map[string]int // answers with 4xx, by operation and code
 }
 
-func newWorld(p Plan, rec *history.Recorder) *world {
-	return &world{plan: p, rec: rec, refusals: make(map[string]int),
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+// New begins a history in a file. The caller must Close the world.
+func New(p Plan, path string) (*World, error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if p.CallLimit == 0 {
+		p.CallLimit = callLimit
+	}
+	return &World{
+		plan: p, path: path, file: file, rec: history.NewRecorder(file), refusals: make(map[string]int),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		mark: time.Now(), took: make(map[string]time.Duration),
+	}, nil
 }
 
-// random gives every client its own numbers, all from one seed.
-func (w *world) random(name string) *rand.Rand {
+// Close ends the history and all connections. It may be called again.
+func (w *World) Close() error {
+	w.http.CloseIdleConnections()
+	if err := errors.Join(w.rec.Close(), w.file.Close()); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Now is the time since the history began, as it stands in its calls.
+func (w *World) Now() time.Duration { return w.rec.Now() }
+
+// Place tells where the API of a node is, from 0. It may change at any time.
+func (w *World) Place(node int, url string) { w.nodes.set(node, url) }
+
+// Admit adds a project. The mark stands in all its names; nobody else may see it.
+func (w *World) Admit(project, token, mark string) {
+	w.tenants = append(w.tenants, &tenant{id: project, token: token, mark: mark})
+}
+
+// Random gives every client its own numbers, all from one seed.
+func (w *World) Random(name string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // a hash never refuses bytes
 	return rand.New(rand.NewPCG(w.plan.Seed, h.Sum64()))
 }
 
 // complain notes what is wrong beyond what a history can tell.
-func (w *world) complain(format string, args ...any) {
+func (w *World) complain(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
 }
 
-func (w *world) refused(c history.Call, a history.Answer) {
+func (w *World) refused(c history.Call, a history.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refusals[fmt.Sprintf("%s %d %s", c.Op, a.Status, a.Code)]++
 }
 
-func (w *world) groups() []*group {
+func (w *World) groups() []*group {
 	var all []*group
 	for _, t := range w.tenants {
 		for _, q := range t.queues {
@@ -123,9 +162,10 @@ func (w *world) groups() []*group {
 	return all
 }
 
-// setUp makes the queues and groups of every tenant. It is the one place where a call
+// SetUp makes the queues and groups of every tenant. It is the one place where a call
 // that found no answer is made again, under another name.
-func (w *world) setUp(ctx context.Context) error {
+func (w *World) SetUp(ctx context.Context) error {
+	defer w.lap("1 start")
 	for _, t := range w.tenants {
 		c := w.caller(t, "setup-%s", t.mark)
 		for i, kind := range []struct {
@@ -148,17 +188,9 @@ func (w *world) setUp(ctx context.Context) error {
 			q.id = made.ID
 			t.queues = append(t.queues, q)
 			for k := range 2 {
-				var made struct{ Groups []struct{ ID string } }
-				err := c.create(ctx, history.CreateGroup, q.id, "/queues/"+q.id+"/groups", func(try int) string {
-					return fmt.Sprintf(`{"groups":[{"name":"g%d-%d"}]}`, k, try)
-				}, &made)
-				if err != nil {
+				if err := c.addGroup(ctx, q, fmt.Sprintf("g%d", k)); err != nil {
 					return err
 				}
-				if len(made.Groups) != 1 {
-					return fmt.Errorf("%d groups were made instead of one", len(made.Groups))
-				}
-				q.groups = append(q.groups, &group{queue: q, id: made.Groups[0].ID})
 			}
 		}
 	}
@@ -170,11 +202,11 @@ const setUpTries = 5
 func (c *caller) create(ctx context.Context, op history.Op, queue, path string, body func(try int) string, into any) error {
 	var out outcome
 	for try := range setUpTries {
-		out = c.record(ctx, history.Call{Op: op, Queue: queue}, request{method: http.MethodPost, path: path, body: body(try), limit: callLimit}, nil)
+		out = c.record(ctx, history.Call{Op: op, Queue: queue}, request{method: http.MethodPost, path: path, body: body(try), limit: c.w.plan.CallLimit}, nil)
 		if out.status == http.StatusCreated {
 			return json.Unmarshal(out.body, into)
 		}
-		pause(ctx, 200*time.Millisecond)
+		Pause(ctx, 200*time.Millisecond)
 	}
 	return fmt.Errorf("%s: %d %.300s", op, out.status, out.body)
 }

@@ -1,4 +1,4 @@
-package faults
+package workload
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // drain reads every group and its dead letters to the end: until two polls in a row are
 // empty, the counters say that nothing is left, and all delayed messages have come. It returns what is not at its end
 // when the time is over.
-func (w *world) drain(ctx context.Context) (left []string) {
+func (w *World) drain(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(ctx, w.plan.Drain)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -31,7 +31,7 @@ func (w *world) drain(ctx context.Context) (left []string) {
 	return left
 }
 
-func (w *world) drainOne(ctx context.Context, g *group) {
+func (w *World) drainOne(ctx context.Context, g *group) {
 	stores := []store{live}
 	if g.queue.maxConsume > 0 {
 		stores = append(stores, dead)
@@ -46,7 +46,7 @@ func (w *world) drainOne(ctx context.Context, g *group) {
 			g.drained.Store(true)
 			return
 		}
-		pause(ctx, 100*time.Millisecond)
+		Pause(ctx, 100*time.Millisecond)
 	}
 }
 
@@ -56,7 +56,7 @@ func (c *consumer) empty(ctx context.Context) {
 		got, ok := c.receive(context.WithoutCancel(ctx), c.group, c.store, poll{most: 10, wait: time.Second, ackWait: 15 * time.Second})
 		switch {
 		case !ok:
-			pause(ctx, 100*time.Millisecond)
+			Pause(ctx, 100*time.Millisecond)
 		case len(got) == 0:
 			nothing++
 		default:
@@ -95,7 +95,7 @@ func (c *caller) counters(ctx context.Context, g *group) (history.Counters, erro
 const finalTries = 10
 
 // finalCounters reads the figures of all groups through every node.
-func (w *world) finalCounters(ctx context.Context) ([]history.Counters, error) {
+func (w *World) finalCounters(ctx context.Context) ([]history.Counters, error) {
 	var all []history.Counters
 	for _, g := range w.groups() {
 		c := w.caller(g.queue.tenant, "counters-%s", g.id)
@@ -112,7 +112,7 @@ func (w *world) finalCounters(ctx context.Context) ([]history.Counters, error) {
 				if figures, err = c.counters(ctx, g); err == nil {
 					break
 				}
-				pause(ctx, 500*time.Millisecond)
+				Pause(ctx, 500*time.Millisecond)
 			}
 			if err != nil {
 				return nil, err
