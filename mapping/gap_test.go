@@ -142,15 +142,7 @@ func TestMessagesThatTheLogWentOverReachTheGroupOnce(t *testing.T) {
 	send(t, f.b, f.queue, "m1", "m2", "m3", "m4", "m5")
 	got := receive(t, f.b, f.group, live(10, 20*time.Second))
 	acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
-	s, release, err := f.b.session(t.Context(), f.queue.Project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	q, err := s.queue(t.Context(), f.queue.Queue)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, q := f.opened(t)
 	for range 2 { // as two nodes do that both notice
 		if n, err := s.fillGap(t.Context(), q, f.group, 2, 4); n != 3 || err != nil {
 			t.Fatalf("%d messages were found: %v", n, err)
@@ -184,11 +176,7 @@ func TestMessagesBeforeTheFirstDeliveryReachTheGroup(t *testing.T) {
 			send(t, f.b, f.queue, "m1", "m2", "m3", "m4", "m5")
 			got := receiveExactly(t, f.b, f.group, max(before, 1))
 			acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
-			s, release, err := f.b.session(t.Context(), f.queue.Project)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer release()
+			s, _ := f.opened(t)
 			at := reading{GroupRef: f.group}
 			if before == 0 {
 				// What the log knows of the group is gone, and it begins behind the damage.
@@ -227,15 +215,7 @@ func TestWhatNoReplicaHasDoesNotHoldBackTheRest(t *testing.T) {
 	send(t, f.b, f.queue, "m1", "m2", "m3")
 	got := receive(t, f.b, f.group, live(10, 20*time.Second))
 	acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
-	s, release, err := f.b.session(t.Context(), f.queue.Project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	q, err := s.queue(t.Context(), f.queue.Queue)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, q := f.opened(t)
 	js, err := jetstream.New(s.conn)
 	if err != nil {
 		t.Fatal(err)
@@ -269,15 +249,7 @@ func TestAChangeOfLeadersIsNoGap(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dms.NewQueue{Mode: dms.Normal})
 	brokers := []*Broker{f.b, newBroker(t, f.p, 1, 2)}
-	s, release, err := f.b.session(t.Context(), f.queue.Project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	q, err := s.queue(t.Context(), f.queue.Queue)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, q := f.opened(t)
 	stream, consumer := streamName(f.queue.Queue), reading{GroupRef: f.group}.consumer()
 	const rounds, each = 30, 5
 	came := make(map[string]bool)

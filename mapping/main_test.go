@@ -98,6 +98,22 @@ type fixture struct {
 	group dms.GroupRef
 }
 
+// opened returns the session that serves the fixture's project, and what it knows of the
+// queue. The session is in use until the test ends.
+func (f *fixture) opened(t testing.TB) (*session, *queue) {
+	t.Helper()
+	s, release, err := f.b.session(t.Context(), f.p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	q, err := s.queue(t.Context(), f.queue.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, q
+}
+
 func newFixture(t testing.TB, q dms.NewQueue) fixture {
 	t.Helper()
 	p := newProject(t)

@@ -250,15 +250,7 @@ func TestWhatWasLeftForAPollIsHandedOverAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, dms.NewQueue{})
 	receive(t, f.b, f.group, live(1, time.Second)) // makes the consumer
-	s, release, err := f.b.session(t.Context(), f.p.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	q, err := s.queue(t.Context(), f.queue.Queue)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, q := f.opened(t)
 	d := s.dispatcher(q, reading{GroupRef: f.group})
 	d.take(&arrival{payload: payload("spare"), base: time.Now()})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
