@@ -89,10 +89,12 @@ type Delivery struct {
 
 // Meta is what is known of a message that is handed out.
 type Meta struct {
-	ID         MessageID
-	Sequence   uint64    // its place in the store it was read from
-	Sent       time.Time // when it became visible, or dead
-	Deliveries int       // how often it was handed out, this time included
+	ID       MessageID
+	Sequence uint64    // its place in the store it was read from
+	Sent     time.Time // when it became visible, or dead
+	// Deliveries is how often it was offered to the group, this time included. On NORMAL
+	// queues that counts deliveries which found nobody waiting any more.
+	Deliveries int
 	First      time.Time // when it was first handed out; zero if that is not on record
 }
 
