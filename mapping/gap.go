@@ -119,6 +119,9 @@ func (d *dispatcher) bridge(h *behind, g gap) {
 		if info, err := d.s.streamInfo(ctx, streamName(d.ref.Queue), nil); err == nil {
 			g.from = max(g.from, info.State.FirstSeq) // the front has expired
 		}
+		if g.explained() {
+			return // what lies before was purged or has expired
+		}
 		rows, sure := d.over(ctx, g)
 		for _, row := range rows {
 			n, err := d.s.fillGap(ctx, d.q, d.ref.GroupRef, row[0], row[1])

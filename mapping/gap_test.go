@@ -80,6 +80,35 @@ func TestOnlyWhatNoNodeWasGivenIsAGap(t *testing.T) {
 	}
 }
 
+// After a purge there is a jump for the first node that notices, whose messages have been
+// given to another one.
+func TestAPurgeExplainsAJump(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	a, b := newBroker(t, p, 0, 2), newBroker(t, p, 1, 2)
+	queue, group := newQueue(t, a, p, dms.NewQueue{Mode: dms.Normal})
+	for _, node := range []*Broker{a, b} {
+		if ds := receive(t, node, group, live(1, time.Second)); len(ds) > 0 {
+			t.Fatalf("received %v", bodies(ds))
+		}
+	}
+	send(t, a, queue, "m1", "m2", "m3", "m4", "m5", "m6", "m7")
+	if _, err := a.Purge(t.Context(), queue, dms.Purge{Source: dms.InQueue}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, a, queue, "m8", "m9")
+	acknowledge(t, b, group, dms.Live, acks(receiveExactly(t, b, group, 2)), 2)
+	send(t, a, queue, "m10")
+	f := fixture{b: a, p: p, queue: queue, group: group}
+	if d := cmp.Diff([]string{"m10"}, bodies(receive(t, a, group, live(10, 20*time.Second)))); d != "" {
+		t.Errorf("the node that noticed received (-want +got):\n%s", d)
+	}
+	s, q := f.opened(t)
+	if g, err := s.group(t.Context(), q, group.Group); err != nil || g.Again {
+		t.Errorf("something was taken for a gap, and put into the lane of the group: %v", err)
+	}
+}
+
 func TestOnlyTheLatestDeliveriesAreRemembered(t *testing.T) {
 	var g given
 	for i := range uint64(3 * mostRuns) {

@@ -132,6 +132,11 @@ func (d *dispatcher) over(ctx context.Context, g gap) (rows [][2]uint64, sure bo
 // other: messages from, to, and deliveries after, before, both excluded.
 type gap struct{ from, to, after, before uint64 }
 
+// explained reports whether there were at least as many deliveries in between as messages.
+func (g gap) explained() bool {
+	return g.from > g.to || g.to-g.from < g.before-g.after-1
+}
+
 // without leaves out messages that were delivered. It also reports whether all deliveries
 // in between are known.
 func (g gap) without(runs []Run) (rows [][2]uint64, sure bool) {
