@@ -109,17 +109,20 @@ func TestAMemberHandsOverAllThatItLeads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range streams {
-		led, read := 0, 0
-		for _, other := range c.Members() {
-			if other.LeadsStream(account, name(i)) && other != m {
-				led++
+		Wait(t, func() string { // they are elected, and are about to begin
+			led, read := 0, 0
+			for _, other := range c.Members() {
+				if other.LeadsStream(account, name(i)) && other != m {
+					led++
+				}
+				if other.LeadsConsumer(account, name(i), "g_1") && other != m {
+					read++
+				}
 			}
-			if other.LeadsConsumer(account, name(i), "g_1") && other != m {
-				read++
+			if led != 1 || read != 1 {
+				return fmt.Sprintf("of stream %d %d others lead the log and %d its reader, want one each", i, led, read)
 			}
-		}
-		if led != 1 || read != 1 {
-			t.Errorf("of stream %d %d others lead the log and %d its reader, want one each", i, led, read)
-		}
+			return ""
+		})
 	}
 }
