@@ -115,26 +115,29 @@ func wrongSequence(err error) bool {
 // How long a request is held while its stream has no leader. An election takes 4 to
 // 9 s and cannot be made shorter; what is held is answered late instead of wrongly.
 const (
-	holdFor     = 12 * time.Second
-	attemptFor  = 3 * time.Second
-	firstPause  = 20 * time.Millisecond
-	longestStop = 400 * time.Millisecond
-	// What was on its way when a leader handed over is lost without a word, so that the
-	// first attempts are short: another leader is there by then, or elected any moment.
-	firstAttempt = 750 * time.Millisecond
-	nextAttempt  = 1500 * time.Millisecond
+	holdFor        = 12 * time.Second
+	attemptFor     = 3 * time.Second
+	firstPause     = 20 * time.Millisecond
+	longestStop    = 400 * time.Millisecond
+	longestAttempt = 1500 * time.Millisecond
 )
 
-// attemptLimit is how long an attempt may take when so much is left of holding. The last
-// ones are long: storage that is slow, rather than without a leader, answers them.
-func attemptLimit(first bool, left time.Duration) time.Duration {
+// firstAttempts are how long the first ones may take. What was on its way when a leader
+// handed over is lost without a word, and what comes before the next one leads too, so
+// that they are short: another leader is there by then, or elected any moment.
+var firstAttempts = [...]time.Duration{300 * time.Millisecond, 300 * time.Millisecond, 600 * time.Millisecond, 1200 * time.Millisecond}
+
+// attemptLimit is how long an attempt, counted from 0, may take when so much is left of
+// holding. The last ones are long: storage that is slow, rather than without a leader,
+// answers them.
+func attemptLimit(number int, left time.Duration) time.Duration {
 	switch {
 	case left <= 2*attemptFor:
 		return min(attemptFor, left)
-	case first:
-		return firstAttempt
+	case number < len(firstAttempts):
+		return firstAttempts[number]
 	}
-	return nextAttempt
+	return longestAttempt
 }
 
 // hold calls f until it succeeds, fails for good, or holdFor has passed. f must be
@@ -142,10 +145,10 @@ func attemptLimit(first bool, left time.Duration) time.Duration {
 func hold(ctx context.Context, f func(context.Context) error) error {
 	end := time.Now().Add(holdFor)
 	pause := firstPause
-	for first := true; ; first = false {
+	for number := 0; ; number++ {
 		// One context with a deadline for each attempt, and none around them: most
 		// requests need one attempt.
-		attempt, done := context.WithTimeout(ctx, attemptLimit(first, time.Until(end)))
+		attempt, done := context.WithTimeout(ctx, attemptLimit(number, time.Until(end)))
 		err := f(attempt)
 		done()
 		if err == nil || !transient(err) {

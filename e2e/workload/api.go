@@ -21,7 +21,7 @@ const (
 	pollSlack = 20 * time.Second // what a poll may take beyond its wait
 	callLimit = 25 * time.Second // of other calls if the plan says nothing: longer than the service holds one
 	dialLimit = time.Second      // of connecting
-	shunFor   = time.Second      // a node that gave no answer is left alone for so long
+	shunFor   = time.Second      // a node that gave no answer, or cannot serve, is left alone for so long
 )
 
 // directory is where the nodes are. A node that is down keeps its last place.
@@ -70,7 +70,7 @@ func (w *World) caller(t *tenant, format string, args ...any) *caller {
 // chance is true with a probability.
 func (c *caller) chance(p float64) bool { return c.rng.Float64() < p }
 
-// node picks a node at random, if possible one that answered lately. A node where nobody
+// node picks a node at random, if possible one that served lately. A node where nobody
 // listens is not called: nothing can come of that, and a history in which it looks like
 // a call without an answer says less.
 func (c *caller) node(ctx context.Context) int {
@@ -139,7 +139,7 @@ func (c *caller) record(ctx context.Context, call history.Call, r request, parse
 	if err := pending.End(answer); err != nil {
 		c.w.complain("record: %v", err)
 	}
-	if out.status == 0 {
+	if out.status == 0 || out.status == http.StatusServiceUnavailable {
 		c.shun[at] = time.Now().Add(shunFor)
 	}
 	return out
