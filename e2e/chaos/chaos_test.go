@@ -50,7 +50,7 @@ func TestAcknowledgedMessagesSurvive(t *testing.T) {
 	if err != nil {
 		t.Fatalf("repeat with -chaos.seed=%d: %v", s, err)
 	}
-	sum := newTally(s, time.Minute, 150)
+	sum := newTally(s, time.Minute, "")
 	if err := sum.add(p); err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +85,12 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := newTally(s, *loadFor, *rate)
+	sum := newTally(s, *loadFor, flags())
 	defer func() { t.Logf("\n%v", sum) }()
 	end := time.Now().Add(*loadFor)
 	for number := 1; time.Now().Before(end); number++ {
 		r := round{
-			number: number, seed: s + uint64(number), rate: *rate, section: 10 * time.Second, until: earlier(end, time.Now().Add(roundLimit)),
+			number: number, seed: s + uint64(number), rate: *rate, section: *section, until: earlier(end, time.Now().Add(roundLimit)),
 			victim: int(s % size), file: filepath.Join(dir, fmt.Sprintf("round%d.jsonl", number)),
 		}
 		r.deck = shuffled(all, rand.New(rand.NewPCG(r.seed, 0)))

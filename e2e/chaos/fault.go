@@ -18,6 +18,7 @@ type fault struct {
 	weight int
 	// damages tells that a replica's files are changed behind the node's back.
 	damages bool
+	acks    bool // messages can be consumed and acknowledged meanwhile
 	strike  func(context.Context, *field) error
 }
 
@@ -35,8 +36,8 @@ func faults() []fault {
 		{name: "N11", title: "partition", strike: partition},
 		{name: "N12", title: "a node that hears and is not heard", strike: muteNode},
 		{name: "N13", title: "clients cut off from one node", strike: cutClients},
-		{name: "N15", title: "disk full on one node", strike: fillOne},
-		{name: "N15 all", title: "disk full on all nodes", strike: fillAll},
+		{name: "N15", title: "disk full on one node", acks: true, strike: fillOne},
+		{name: "N15-all", title: "disk full on all nodes", acks: true, strike: fillAll},
 		{name: "N16", title: "bit flip in a block of one replica", weight: 3, damages: true, strike: flipBit},
 		{name: "N17", title: "truncation of a file of one replica", weight: 2, damages: true, strike: truncate},
 		{name: "N18", title: "an old copy of a node's disk comes back", damages: true, strike: stale},

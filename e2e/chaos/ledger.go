@@ -56,7 +56,7 @@ func (t *tally) runRow(b build, day time.Time) string {
 	}
 	return row(day.UTC().Format(time.DateOnly), b.version, b.commit, t.For, t.Messages.Stored, len(t.Strikes),
 		t.count(func(f fault) bool { return f.cuts == size }), t.count(func(f fault) bool { return f.name == "N02" || f.name == "N03" }),
-		t.count(func(f fault) bool { return f.damages }), violations, t.Errors, t.Left+len(t.Complaints), waited(t.waits("")), t.Seed, t.Rate, t.digest())
+		t.count(func(f fault) bool { return f.damages }), violations, t.Errors, t.Left+len(t.Complaints), waited(t.waits("")), t.Seed, t.Flags, t.digest())
 }
 
 // faultRows are the ledger's lines of the faults of a run.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
@@ -14,6 +15,7 @@ var (
 	seed     = flag.Uint64("chaos.seed", 0, "repeats the choices of an earlier run; 0 takes a new seed")
 	rate     = flag.Int("chaos.rate", 300, "messages offered a second in a long run")
 	only     = flag.String("chaos.only", "", "faults of a long run by name, separated by commas; empty is all")
+	section  = flag.Duration("chaos.section", 10*time.Second, "least time of each fault of a long run, with load before and after it")
 	diskSize = flag.Int64("chaos.disk", 8<<30, "bytes of each node's disk in a long run; the files are sparse")
 	keep     = flag.String("chaos.keep", "", "keep histories and logs in this folder")
 	booked   = flag.Bool("chaos.book", false, "write the long run into the ledger")
@@ -39,6 +41,15 @@ func mainCode(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return code
+}
+
+// flags are those of a long run that its ledger row needs beside its time and seed.
+func flags() string {
+	all := fmt.Sprintf("-chaos.rate=%d -chaos.section=%v", *rate, *section)
+	if *only != "" {
+		all += " -chaos.only=" + *only
+	}
+	return all
 }
 
 // builds are those that the tests need; that with a wrong clock takes long to make.

@@ -16,6 +16,11 @@ const (
 	// and leaders that were lost come back late.
 	settle = 10 * time.Second
 
+	usualRate   = 300 // messages offered a second
+	manyClients = 4   // beyond that
+	makeUp      = 10 * time.Second
+	orderedRate = 120 // a FIFO queue is offered about a quarter of it at most
+
 	patience  = time.Minute
 	callLimit = 16 * time.Second // longer than the service holds a call
 )
@@ -29,6 +34,7 @@ type strike struct {
 	Worst       time.Duration // longest wait of an operation that was under way meanwhile
 	Longest     workload.Operation
 	Errors      int // sends without an answer in the end
+	Sends, Acks int // that succeeded meanwhile
 }
 
 // round is one history: its faults come one after the other under load.
@@ -51,10 +57,17 @@ type played struct {
 	Complaints []string // of the faults
 }
 
-// plan is what the clients do. They are good clients: nearly all sends have a key.
+// plan is what the clients do. They are good clients: nearly all sends have a key. They
+// think less when more comes, and offer FIFO queues what one batch after the other can
+// carry, so that a round has not more to read after its load than while it.
 func (r round) plan() workload.Plan {
 	p := workload.Usual(r.seed, r.rate)
 	p.Keyed, p.Patience, p.CallLimit, p.Drain = .9, patience, callLimit, 3*time.Minute
+	if r.rate > usualRate {
+		p.Think = p.Think * usualRate / time.Duration(r.rate)
+		p.Ordered = orderedRate / float64(r.rate)
+		p.Clients, p.MakeUp = manyClients, makeUp
+	}
 	return p
 }
 
@@ -113,9 +126,14 @@ func (c *cluster) play(ctx context.Context, r round, log func(string, ...any)) (
 	}
 	p.Operations = w.Operations()
 	weigh(p.Strikes, p.Operations)
-	for _, s := range p.Strikes {
+	for i := range p.Strikes {
+		s := &p.Strikes[i]
 		log("%7.1fs %s: longest of all was a %s to %s from %.1fs to %.1fs in %d attempts, the last one answered %d",
 			s.From.Seconds(), s.Fault.name, s.Longest.Op, s.Longest.Queue, s.Longest.Start.Seconds(), s.Longest.End.Seconds(), s.Longest.Tries, s.Longest.Status)
+		log("%7.1fs %s: %d sends and %d acknowledgements succeeded meanwhile", s.From.Seconds(), s.Fault.name, s.Sends, s.Acks)
+		if s.Fault.acks && s.Acks == 0 {
+			s.Complaints = append(s.Complaints, "nobody could acknowledge meanwhile")
+		}
 		p.Complaints = append(p.Complaints, s.Complaints...)
 	}
 	p.Complaints = append(p.Complaints, f.complaints...)
@@ -168,8 +186,14 @@ func weigh(strikes []strike, operations []workload.Operation) {
 			if o.Took() > s.Worst {
 				s.Worst, s.Longest = o.Took(), o
 			}
-			if failed(o) {
+			switch {
+			case failed(o):
 				s.Errors++
+			case o.End > s.Whole || o.Status/100 != 2:
+			case o.Op == history.Send:
+				s.Sends++
+			default:
+				s.Acks++
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 type tally struct {
 	Seed       uint64
 	For        time.Duration
-	Rate       int
+	Flags      string // of the command line that repeat it, beside the seed
 	Rounds     int
 	Messages   history.Totals
 	Strikes    []strike
@@ -34,8 +34,8 @@ type tally struct {
 	sum hash.Hash // of all histories, one after the other
 }
 
-func newTally(seed uint64, load time.Duration, rate int) *tally {
-	return &tally{Seed: seed, For: load, Rate: rate, sum: sha256.New()}
+func newTally(seed uint64, load time.Duration, flags string) *tally {
+	return &tally{Seed: seed, For: load, Flags: flags, sum: sha256.New()}
 }
 
 // add adds a round and reads its history once more, for the hash.

@@ -93,7 +93,7 @@ func TestUnknownFaultsAreRefused(t *testing.T) {
 }
 
 func TestARunIsBookedInBothTables(t *testing.T) {
-	run := newTally(7, time.Minute, 300)
+	run := newTally(7, time.Minute, "-chaos.rate=300")
 	file := filepath.Join(t.TempDir(), "history")
 	if err := os.WriteFile(file, []byte("a history\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestARunIsBookedInBothTables(t *testing.T) {
 	}
 	sum := sha256.Sum256([]byte("a history\n"))
 	for _, want := range []string{
-		row("2026-01-31", "v1", "abc", "1m0s", 1234, 3, 1, 1, 1, "2 (K1)", 0, 0, "4.5 / 4.5 / 4.5", 7, 300, hex.EncodeToString(sum[:])) + runsEnd,
+		row("2026-01-31", "v1", "abc", "1m0s", 1234, 3, 1, 1, 1, "2 (K1)", 0, 0, "4.5 / 4.5 / 4.5", 7, "-chaos.rate=300", hex.EncodeToString(sum[:])) + runsEnd,
 		row("abc", 7, "N06", "power cut of all nodes", 1, "4.5 / 4.5 / 4.5", 0, "did not stop"),
 		row("abc", 7, "N16", "bit flip in a block of one replica", 1, "4.5 / 4.5 / 4.5", 0, "a|b") + faultsEnd,
 	} {

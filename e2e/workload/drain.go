@@ -36,6 +36,21 @@ func (w *World) drainOne(ctx context.Context, g *group) {
 	if g.queue.maxConsume > 0 {
 		stores = append(stores, dead)
 	}
+	ctx, done := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer done()
+	for i := range w.plan.clients() - 1 {
+		if g.queue.fifo {
+			break // they would wait for each other
+		}
+		c := &consumer{caller: w.caller(g.queue.tenant, "drain-%s-%d", g.id, i), group: g}
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				c.empty(ctx)
+			}
+		})
+	}
 	c := &consumer{caller: w.caller(g.queue.tenant, "drain-%s", g.id), group: g}
 	for ctx.Err() == nil {
 		for _, c.store = range stores {

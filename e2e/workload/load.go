@@ -3,25 +3,24 @@ package workload
 import (
 	"context"
 	"sync"
-	"time"
 )
-
-const consumersPerGroup = 2
 
 // Load runs all clients until the context ends, and returns when all have come to an end.
 func (w *World) Load(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	queues := len(w.tenants) * len(w.tenants[0].queues)
+	var queues []*queue
+	for _, t := range w.tenants {
+		queues = append(queues, t.queues...)
+	}
 	for i, t := range w.tenants {
 		for k, q := range t.queues {
-			for j := range 2 {
-				p := &producer{caller: w.caller(t, "p-%d-%d-%d", i, k, j), queue: q,
-					every: time.Second * time.Duration(2*queues) / time.Duration(w.plan.Rate)}
+			for j := range w.plan.clients() {
+				p := &producer{caller: w.caller(t, "p-%d-%d-%d", i, k, j), queue: q, every: w.plan.every(q, queues)}
 				wg.Go(func() { p.run(ctx) })
 			}
 			for gi, g := range q.groups {
-				for j := range consumersPerGroup {
+				for j := range w.plan.clients() {
 					c := &consumer{caller: w.caller(t, "c-%d-%d-%d-%d", i, k, gi, j), group: g}
 					wg.Go(func() { c.run(ctx) })
 				}

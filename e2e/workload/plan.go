@@ -6,6 +6,15 @@ import "time"
 type Plan struct {
 	Seed uint64
 	Rate int // messages offered a second
+	// Ordered is how much of that a FIFO queue gets, of what another queue gets; 0 is the
+	// same. A group of it consumes one batch after the other, and falls behind first.
+	Ordered float64
+
+	// Clients is how many producers a queue and consumers a group has; 0 is two. More of
+	// them offer and take more than one call after the other can.
+	Clients int
+	// MakeUp is for how long a producer that was held up offers what it owes afterwards.
+	MakeUp time.Duration
 
 	// OneNode sends all calls to the first node.
 	OneNode bool
@@ -31,12 +40,34 @@ type Plan struct {
 	Drain      time.Duration // at most
 }
 
+func (p Plan) clients() int {
+	if p.Clients == 0 {
+		return 2
+	}
+	return p.Clients
+}
+
+// every is how often one producer of a queue offers a message.
+func (p Plan) every(q *queue, all []*queue) time.Duration {
+	share := func(q *queue) float64 {
+		if q.fifo && p.Ordered > 0 {
+			return p.Ordered
+		}
+		return 1
+	}
+	sum := 0.0
+	for _, o := range all {
+		sum += share(o)
+	}
+	return time.Duration(float64(time.Second) * float64(p.clients()) * sum / share(q) / float64(p.Rate))
+}
+
 // Usual is a plan with every behaviour in it.
 func Usual(seed uint64, rate int) Plan {
 	return Plan{
 		Seed: seed, Rate: rate, Keyed: .5,
 		MaxConsume: 2, Poison: 60,
 		Negative: .04, Never: .006, Late: .006, Twice: .05, Misused: .06, Leave: .02, Delayed: .02,
-		Think: 150 * time.Millisecond, Drain: 2 * time.Minute,
+		Think: 150 * time.Millisecond, Drain: 2 * time.Minute, MakeUp: time.Second,
 	}
 }

@@ -20,9 +20,9 @@ func (p *producer) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		n := 1 + p.rng.IntN(10)
 		p.sendOnce(n)
-		// What could not be offered while a call was held is not made up for.
-		if next = next.Add(time.Duration(n) * p.every); time.Until(next) < -time.Second {
-			next = time.Now()
+		// What could not be offered while a call was held is made up for within bounds.
+		if next = next.Add(time.Duration(n) * p.every); time.Until(next) < -p.w.plan.MakeUp {
+			next = time.Now().Add(-p.w.plan.MakeUp)
 		}
 		Pause(ctx, time.Until(next))
 	}

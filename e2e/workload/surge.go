@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dms/e2e/history"
 )
@@ -36,4 +37,19 @@ func (w *World) Surge(ctx context.Context, name string, producers int) int64 {
 	}
 	wg.Wait()
 	return stored.Load()
+}
+
+// Probe sends one message after the other to a NORMAL queue and returns how long each
+// took, until enough says so or the context ends.
+func (w *World) Probe(ctx context.Context, name string, enough func([]time.Duration) bool) []time.Duration {
+	t := w.tenants[0]
+	p := &producer{caller: w.caller(t, "%s", name), queue: t.queues[0]}
+	var took []time.Duration
+	for ctx.Err() == nil && !enough(took) {
+		begin := time.Now()
+		if p.send(context.WithoutCancel(ctx), p.queue, "key-"+history.NewNonce(), []message{p.next()}) == http.StatusCreated {
+			took = append(took, time.Since(begin))
+		}
+	}
+	return took
 }
