@@ -14,7 +14,12 @@ const (
 	// server itself waits a second, whether they do or not; who has no leader then has to
 	// elect one, which takes 4 to 9 s.
 	handOverWithin = 4 * time.Second
-	handOverEvery  = 50 * time.Millisecond
+	handOverEvery  = 25 * time.Millisecond
+
+	// Streams and consumers are handed over some at a time: who waits for one of them
+	// waits while all that are under way vote and write. Many go in so many turns at most.
+	fewAtOnce = 4
+	mostTurns = 20
 )
 
 // HandOver gives up the lead of all streams and consumers and waits until other members
@@ -38,26 +43,49 @@ func (m *Member) HandOver(ctx context.Context) error {
 	}
 }
 
-// handOver gives up what the member leads, and counts what it gave up that nobody leads.
+// led is a stream or consumer, and who leads it by what this member knows.
+type led struct {
+	name, leader string
+	stepDown     func() error
+}
+
+// handOver gives up some of what the member leads, and counts what it leads still or gave
+// up and nobody leads.
 func (m *Member) handOver(given map[string]bool) (left int, err error) {
-	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, Limit: 1 << 20})
+	all, err := m.replicated()
 	if err != nil {
 		return 0, err
 	}
-	// one looks at what has one leader, and gives it up.
-	one := func(name string, in *server.ClusterInfo, stepDown func() error) {
-		if in == nil || len(in.Replicas) == 0 || in.Leader != m.opts.Name && !given[name] {
-			return
+	var own []led
+	for _, l := range all {
+		switch {
+		case l.leader == m.opts.Name:
+			own = append(own, l)
+		case l.leader == "" && given[l.name]:
+			left++
 		}
-		given[name] = true
-		switch in.Leader {
-		case m.opts.Name:
-			left++
-			if err := stepDown(); err != nil { // it has just lost the lead, or is being deleted
-				m.log.LogAttrs(context.Background(), slog.LevelDebug, "could not step down", slog.String("from", name), slog.Any("err", err))
-			}
-		case "":
-			left++
+	}
+	turn := max(fewAtOnce, (len(own)+len(given))/mostTurns) - left
+	left += len(own)
+	for _, l := range own[:min(max(turn, 0), len(own))] {
+		given[l.name] = true
+		if err := l.stepDown(); err != nil { // it has just lost the lead, or is being deleted
+			m.log.LogAttrs(context.Background(), slog.LevelDebug, "could not step down", slog.String("from", l.name), slog.Any("err", err))
+		}
+	}
+	return left, nil
+}
+
+// replicated lists all streams and consumers that others could lead.
+func (m *Member) replicated() ([]led, error) {
+	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, Limit: 1 << 20})
+	if err != nil {
+		return nil, err
+	}
+	var all []led
+	one := func(name string, in *server.ClusterInfo, stepDown func() error) {
+		if in != nil && len(in.Replicas) > 0 {
+			all = append(all, led{name, in.Leader, stepDown})
 		}
 	}
 	for _, a := range info.AccountDetails {
@@ -68,5 +96,5 @@ func (m *Member) handOver(given map[string]bool) (left int, err error) {
 			}
 		}
 	}
-	return left, nil
+	return all, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -108,6 +109,30 @@ func TestAMemberHandsOverAllThatItLeads(t *testing.T) {
 	if err := m.HandOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	// Nothing is left with the member, and everything has been promised to another one.
+	for i := range streams {
+		if m.LeadsStream(account, name(i)) || m.LeadsConsumer(account, name(i), "g_1") {
+			t.Errorf("the member still leads stream %d or its reader", i)
+		}
+	}
+	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for _, a := range info.AccountDetails {
+		for _, s := range a.Streams {
+			for _, in := range append([]*server.ClusterInfo{s.Cluster}, consumersOf(s)...) {
+				if in.Leader == "" || in.Leader == m.Name() {
+					t.Errorf("of %s the member says that %q leads", s.Name, in.Leader)
+				}
+				others++
+			}
+		}
+	}
+	if others < 2*streams {
+		t.Errorf("the member tells of %d leaders, want at least %d", others, 2*streams)
+	}
 	for i := range streams {
 		Wait(t, func() string { // they are elected, and are about to begin
 			led, read := 0, 0
@@ -125,4 +150,11 @@ func TestAMemberHandsOverAllThatItLeads(t *testing.T) {
 			return ""
 		})
 	}
+}
+
+func consumersOf(s server.StreamDetail) (all []*server.ClusterInfo) {
+	for _, c := range s.Consumer {
+		all = append(all, c.Cluster)
+	}
+	return all
 }
