@@ -51,8 +51,7 @@ func TestTimeoutsEndAsADeadLetterThoughNobodyConsumes(t *testing.T) {
 		f := newFixture(t, dms.NewQueue{Mode: mode, MaxConsumeCount: 1})
 		send(t, f.b, f.queue, "m1")
 		receive(t, f.b, f.group, shortly(1))
-		// Where the log did not hear of the short time it takes half a minute.
-		got := receive(t, f.b, f.group, dead(10, time.Minute))
+		got := receive(t, f.b, f.group, dead(10, 30*time.Second))
 		if d := cmp.Diff([]string{"m1"}, bodies(got)); d != "" {
 			t.Fatalf("dead letters (-want +got):\n%s", d)
 		}

@@ -155,10 +155,14 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 	for ; from <= to; from += bridgeAtOnce {
 		end := min(to, from+bridgeAtOnce-1)
 		found := make(map[uint64]found)
+		var gone error // what was missing at last
 		for attempt := 0; ; attempt++ {
 			missing, err := s.gather(ctx, stream, from, end, found)
 			if err == nil && missing == 0 {
 				break
+			}
+			if err == nil {
+				gone = fmt.Errorf("%w: %d of %d to %d are missing", errGone, missing, from, end)
 			}
 			// What expired or was purged between two questions is not missing: look again.
 			if attempt > 0 {
@@ -168,15 +172,12 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 				// The leader may be the one that is damaged, and this node's replica it.
 				_, err = s.calls.ask(ctx, stepDownPrefix+stream, nil)
 			}
-			if err == nil {
-				err = fmt.Errorf("%w: %d of %d to %d are missing", errGone, missing, from, end)
-			}
 			select {
 			case <-ctx.Done():
 				// What there is, is not held back for what is not.
 				late, cancel := context.WithTimeout(context.WithoutCancel(ctx), holdFor)
 				defer cancel()
-				return n, errors.Join(err, s.intoLane(late, q, ref, found, &n))
+				return n, errors.Join(gone, err, s.intoLane(late, q, ref, found, &n))
 			case <-time.After(bridgePause):
 			}
 		}

@@ -26,9 +26,11 @@ func TestAPurgeTakesWhatIsThere(t *testing.T) {
 			t.Fatalf("purge: %d, %v", n, err)
 		}
 		acknowledge(t, f.b, f.group, dms.Live, acks(ds), 1)
-		send(t, f.b, f.queue, "d")
-		ds = receiveExactly(t, f.b, f.group, 1)
-		if d := cmp.Diff([]string{"d"}, bodies(ds)); d != "" {
+		send(t, f.b, f.queue, "d", "e")
+		s, _ := f.opened(t)
+		awaitReplicas(t, s, f.queue, 2)
+		ds = receiveExactly(t, f.b, f.group, 2)
+		if d := cmp.Diff([]string{"d", "e"}, bodies(ds)); d != "" {
 			t.Errorf("after the purge (-want +got):\n%s", d)
 		}
 		// A failure of a message that is purged meanwhile makes no dead letter.

@@ -121,7 +121,9 @@ func (s *session) handOut(ctx context.Context, d *dispatcher, arrivals []*arriva
 		}
 	}
 	if !last.IsZero() {
-		s.sweepAt(d.q, d.ref.GroupRef, last.Add(2*time.Second), last.Add(2*time.Second))
+		// Until the consumer's own time, in case the log did not hear of a shorter one.
+		first := last.Add(2 * time.Second)
+		s.sweepAt(d.q, d.ref.GroupRef, first, first.Add(engineAckWait))
 	}
 	if len(out) > 0 {
 		d.handed.add(out, func() { s.spawn(func() { s.charge(d.q, d.ref, d.handed.expired(time.Now())) }) })
