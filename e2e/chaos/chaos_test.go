@@ -93,7 +93,10 @@ func TestChaos(t *testing.T) {
 			number: number, seed: s + uint64(number), rate: *rate, section: *section, until: earlier(end, time.Now().Add(roundLimit)),
 			victim: int(s % size), file: filepath.Join(dir, fmt.Sprintf("round%d.jsonl", number)),
 		}
-		r.deck = shuffled(all, rand.New(rand.NewPCG(r.seed, 0)))
+		rng := rand.New(rand.NewPCG(r.seed, 0))
+		for time.Duration(len(r.deck))*r.section < roundLimit { // more than a round has time for
+			r.deck = append(r.deck, shuffled(all, rng)...)
+		}
 		p, err := c.play(t.Context(), r, t.Logf)
 		if err != nil {
 			sum.Complaints = append(sum.Complaints, fmt.Sprintf("round %d: %v", number, err))

@@ -33,7 +33,8 @@ func (w *World) Operations() []Operation {
 
 const (
 	fewTries   = 4 // without patience
-	retryPause = 200 * time.Millisecond
+	leastPause = 25 * time.Millisecond
+	mostPause  = 200 * time.Millisecond
 )
 
 // known reports whether an answer says what became of a call. Too many requests is an
@@ -50,14 +51,14 @@ func (c *caller) persist(op history.Op, queue string, deadline time.Time, call f
 	if !deadline.IsZero() && deadline.Before(end) {
 		end = deadline
 	}
-	for {
+	for pause := leastPause; ; pause = min(2*pause, mostPause) {
 		o.Status = call()
 		o.Tries++
 		o.Known = known(o.Status)
 		if o.Known || c.w.plan.Patience > 0 && time.Now().After(end) || c.w.plan.Patience == 0 && o.Tries == fewTries {
 			break
 		}
-		Pause(context.Background(), retryPause/2+time.Duration(c.rng.Int64N(int64(retryPause))))
+		Pause(context.Background(), pause/2+time.Duration(c.rng.Int64N(int64(pause))))
 	}
 	o.End = c.w.Now()
 	c.w.mu.Lock()
