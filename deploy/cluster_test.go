@@ -180,7 +180,16 @@ func waitingPulls(t *testing.T, c *deploytest.Cluster) (n int) {
 // waitFor polls a condition and reports its last state when time is up.
 func waitFor(t *testing.T, what string, condition func() (state string, ok bool)) {
 	t.Helper()
-	deadline := time.NewTimer(3 * time.Minute) // only what fails takes so long
+	waitWithin(t, time.Minute, what, condition)
+}
+
+// recovery is how long tests wait for nodes that are started anew, replaced or repaired:
+// a start alone is held for minutes on a machine that does much else.
+const recovery = 3 * time.Minute
+
+func waitWithin(t *testing.T, most time.Duration, what string, condition func() (state string, ok bool)) {
+	t.Helper()
+	deadline := time.NewTimer(most)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -113,7 +113,7 @@ func TestFullDisksRefuseSendsAndRecover(t *testing.T) {
 	}
 	answers := func(i, want int) {
 		t.Helper()
-		waitFor(t, fmt.Sprintf("node %d to answer sends with %d", i, want), func() (string, bool) {
+		waitWithin(t, recovery, fmt.Sprintf("node %d to answer sends with %d", i, want), func() (string, bool) {
 			got := try(i)
 			return fmt.Sprintf("%d, %+v", got, clusterState(t, c, i)), got == want
 		})
@@ -176,7 +176,7 @@ func TestFullDisksRefuseSendsAndRecover(t *testing.T) {
 			}
 		}
 	})
-	waitFor(t, "the node with the full disk to be out", func() (string, bool) {
+	waitWithin(t, recovery, "the node with the full disk to be out", func() (string, bool) {
 		fillDisk(t, disks[2], 0)
 		status, body := readyz(t, c, 2)
 		return fmt.Sprintf("%d %s", status, body), status == http.StatusServiceUnavailable
@@ -185,7 +185,7 @@ func TestFullDisksRefuseSendsAndRecover(t *testing.T) {
 	load.Wait()
 	answers(0, http.StatusCreated)
 	freeDisk(t, disks[2])
-	waitFor(t, "the node to be ready again", func() (string, bool) {
+	waitWithin(t, recovery, "the node to be ready again", func() (string, bool) {
 		status, body := readyz(t, c, 2)
 		return fmt.Sprintf("%d %s, %+v", status, body, clusterState(t, c, 0)), status == http.StatusOK
 	})

@@ -88,14 +88,14 @@ func TestANodeOfAnotherNameTakesTheLostOnesPlace(t *testing.T) {
 	}
 	c.Replace(t, 2, "n4")
 	c.Restart(t, 2)
-	waitFor(t, "the lost member to be removed", func() (string, bool) {
+	waitWithin(t, recovery, "the lost member to be removed", func() (string, bool) {
 		status := operator(0).do("DELETE", "/admin/v1/cluster/members/n3", "", nil)
 		return fmt.Sprintf("the answer is %d, %+v", status, clusterState(t, c, 0)), status == 204
 	})
 	waitVerdict(t, c, 0, "3 of 3, can lose 1")
 	sent := sending.end()
 	waitVerdict(t, c, 0, "3 of 3, can lose 1")
-	waitFor(t, "a member that never was not to be found", func() (string, bool) {
+	waitWithin(t, recovery, "a member that never was not to be found", func() (string, bool) {
 		status := operator(0).do("DELETE", "/admin/v1/cluster/members/n9", "", nil)
 		return fmt.Sprintf("the answer is %d", status), status == 404 // 400 while a member is behind
 	})

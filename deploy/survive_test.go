@@ -30,7 +30,13 @@ func clusterState(t *testing.T, c *deploytest.Cluster, i int) (s cluster.State) 
 
 func readyz(t *testing.T, c *deploytest.Cluster, i int) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Node(t, i).AdminURL()+"/readyz", nil)
+	return getAdmin(t, c, i, "/readyz")
+}
+
+// getAdmin asks a node's listener for operators, on a connection of its own.
+func getAdmin(t *testing.T, c *deploytest.Cluster, i int, path string) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Node(t, i).AdminURL()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +55,7 @@ func readyz(t *testing.T, c *deploytest.Cluster, i int) (int, string) {
 // waitVerdict waits until a node says so of the cluster.
 func waitVerdict(t *testing.T, c *deploytest.Cluster, i int, want string) {
 	t.Helper()
-	waitFor(t, "the verdict "+want, func() (string, bool) {
+	waitWithin(t, recovery, "the verdict "+want, func() (string, bool) {
 		s := clusterState(t, c, i)
 		return fmt.Sprintf("%+v", s), s.Verdict == want
 	})
@@ -71,12 +77,12 @@ func TestTheClusterSaysHowManyNodesItCanLose(t *testing.T) {
 	}
 	c.Crash(t, 1)
 	waitVerdict(t, c, 0, "0 of 3, nothing is stored") // it is up, and has nobody to agree with
-	waitFor(t, "the last node not to be ready", func() (string, bool) {
+	waitWithin(t, recovery, "the last node not to be ready", func() (string, bool) {
 		status, body := readyz(t, c, 0)
 		return fmt.Sprintf("%d %s", status, body), status == http.StatusServiceUnavailable
 	})
 	c.Restart(t, 1)
-	waitFor(t, "the node to be ready again", func() (string, bool) {
+	waitWithin(t, recovery, "the node to be ready again", func() (string, bool) {
 		status, body := readyz(t, c, 0)
 		return fmt.Sprintf("%d %s", status, body), status == http.StatusOK
 	})
@@ -132,7 +138,7 @@ func (c *caller) send(queue string, n int) int {
 func drain(t *testing.T, via *caller, group string, n int) map[int]int {
 	t.Helper()
 	seen := make(map[int]int)
-	waitFor(t, fmt.Sprintf("%d messages", n), func() (string, bool) {
+	waitWithin(t, recovery, fmt.Sprintf("%d messages", n), func() (string, bool) {
 		var got []struct {
 			Message struct{ Body struct{ N int } }
 			Handler string
@@ -155,7 +161,7 @@ func drain(t *testing.T, via *caller, group string, n int) map[int]int {
 func leaderOf(t *testing.T, c *deploytest.Cluster) (node int, stream string) {
 	t.Helper()
 	node = -1
-	waitFor(t, "a leader of the queue", func() (string, bool) {
+	waitWithin(t, recovery, "a leader of the queue", func() (string, bool) {
 		for _, l := range c.Leads() {
 			if l.Consumer == "" && strings.HasPrefix(l.Stream, "q_") {
 				for i := range deploytest.Size {
@@ -203,7 +209,7 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := (node + 1) % deploytest.Size
-	waitFor(t, "the replica to be rebuilt", func() (string, bool) {
+	waitWithin(t, recovery, "the replica to be rebuilt", func() (string, bool) {
 		s := clusterState(t, c, other)
 		for _, n := range s.Nodes {
 			for _, f := range n.Findings {
@@ -267,7 +273,7 @@ func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 	c.Restart(t, node)
 	waitVerdict(t, c, node, "3 of 3, can lose 1")
 	// The damaged replica leads whatever the group reads from.
-	waitFor(t, "the damaged replica to lead", func() (string, bool) {
+	waitWithin(t, recovery, "the damaged replica to lead", func() (string, bool) {
 		leads := 0
 		for _, l := range c.Leads() {
 			if l.Stream != stream {
@@ -328,7 +334,7 @@ func TestHealthyReplicasAreNotSuspectedUnderLoad(t *testing.T) {
 	defer load.Wait()
 	defer close(stop)
 	for i := range deploytest.Size {
-		waitFor(t, "five comparisons and readings", func() (string, bool) {
+		waitWithin(t, recovery, "five comparisons and readings", func() (string, bool) {
 			passes := metric(t, c, i, `dms_node_scrub_passes_total{kind="state"`)
 			readings := metric(t, c, i, `dms_node_scrub_passes_total{kind="content"`)
 			return fmt.Sprintf("%g comparisons, %g readings", passes, readings), passes >= 5 && readings >= 5
@@ -344,20 +350,8 @@ func TestHealthyReplicasAreNotSuspectedUnderLoad(t *testing.T) {
 // metric returns the value of the first metric that begins so; 0 if there is none.
 func metric(t *testing.T, c *deploytest.Cluster, i int, prefix string) (value float64) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Node(t, i).AdminURL()+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(body)) {
+	_, text := getAdmin(t, c, i, "/metrics")
+	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, prefix) {
 			if err := json.Unmarshal([]byte(line[strings.LastIndexByte(line, ' ')+1:len(line)-1]), &value); err != nil {
 				t.Fatalf("%q: %v", line, err)

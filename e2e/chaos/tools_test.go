@@ -14,10 +14,9 @@ import (
 	"time"
 )
 
-func TestAPowerCutKeepsOnlyWhatWasSynced(t *testing.T) {
-	if notRun(t) {
-		return
-	}
+// smallDisk is a disk of its own until the test ends.
+func smallDisk(t *testing.T) *disk {
+	t.Helper()
 	d, err := newDisk(t.TempDir(), "disk", 64<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +26,14 @@ func TestAPowerCutKeepsOnlyWhatWasSynced(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return d
+}
+
+func TestAPowerCutKeepsOnlyWhatWasSynced(t *testing.T) {
+	if notRun(t) {
+		return
+	}
+	d := smallDisk(t)
 	for _, name := range []string{"synced", "not synced"} {
 		f, err := os.Create(filepath.Join(d.mount, name))
 		if err != nil {
@@ -55,15 +62,7 @@ func TestAFullDiskTakesNothingUntilThereIsSpace(t *testing.T) {
 	if notRun(t) {
 		return
 	}
-	d, err := newDisk(t.TempDir(), "disk", 64<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.detach(); err != nil {
-			t.Error(err)
-		}
-	})
+	d := smallDisk(t)
 	write := func() error { return os.WriteFile(filepath.Join(d.mount, "file"), make([]byte, 1<<20), 0o600) }
 	if err := d.fill(0); err != nil {
 		t.Fatal(err)
