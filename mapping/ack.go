@@ -78,6 +78,9 @@ func (s *session) acknowledge(ctx context.Context, q *queue, ref dms.GroupRef, g
 	if err := s.settle(ctx, at, receipts[:n]); err != nil {
 		return 0, toError(err)
 	}
+	if q.DeadLetters() && mayHaveDied(receipts[:n], q.MaxConsume(), time.Now()) {
+		return 0, errTooLate
+	}
 	s.handedBack(at, receipts[:n])
 	if back := receipts[n:]; len(back) > 0 {
 		if err := s.noteFailed(ctx, ref, back); err != nil {
@@ -86,6 +89,21 @@ func (s *session) acknowledge(ctx context.Context, q *queue, ref dms.GroupRef, g
 		s.returnFailed(ctx, q, at, s.handedBack(at, back), acks[n])
 	}
 	return n, nil
+}
+
+// notYet is for how long after its deadline a delivery is certainly not offered again: the
+// log does that a second after, by a clock that may run apart from this one a little.
+const notYet = 500 * time.Millisecond
+
+var errTooLate = dms.Errorf(dms.Unavailable, "the handler expired while the acknowledgement was held: the message may have become a dead letter")
+
+// mayHaveDied reports whether one of these deliveries, which were settled just now, may
+// have been offered again before, for the last time: the log confirms what settles a
+// message that is gone, and whoever was given it may be about to bury it.
+func mayHaveDied(settled []receipt, maxConsume int, now time.Time) bool {
+	return slices.ContainsFunc(settled, func(r receipt) bool {
+		return int(r.deliveries) >= maxConsume && now.After(r.deadline.Add(notYet))
+	})
 }
 
 // sameReading refuses handles of a reading that has ended.

@@ -306,3 +306,27 @@ func TestAnEarlierTimeoutIsNotOverlookedForALaterOne(t *testing.T) {
 		t.Errorf("dead letters (-want +got):\n%s", d)
 	}
 }
+
+// An acknowledgement that was held until the message may have been offered once more, and
+// so have died, is not said to have succeeded.
+func TestAnAcknowledgementThatWasHeldTooLongIsUnknown(t *testing.T) {
+	t.Parallel()
+	deadline := time.Now()
+	for _, c := range []struct {
+		name       string
+		deliveries uint32
+		after      time.Duration
+		want       bool
+	}{
+		{"in time", 2, -time.Second, false},
+		{"just over, before it is offered again", 2, 100 * time.Millisecond, false},
+		{"it may have died", 2, time.Second, true},
+		{"it may come once more", 1, time.Second, false},
+	} {
+		last := receipt{deliveries: c.deliveries, deadline: deadline}
+		ok := receipt{deliveries: 1, deadline: deadline}
+		if got := mayHaveDied([]receipt{ok, last}, 2, deadline.Add(c.after)); got != c.want {
+			t.Errorf("%s: got %t", c.name, got)
+		}
+	}
+}
