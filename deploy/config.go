@@ -80,8 +80,8 @@ type DiskOptions struct {
 	// KeepFree is how much of the disk stays free: with less, sends are refused with 503 and
 	// everything else goes on. 0 means 8 % of the disk, 64 MiB to 4 GiB.
 	KeepFree Bytes `yaml:"keep_free"`
-	// Encrypted stores messages and everything else under a key derived from the secret of
-	// the cluster. It is for the life of the data folder.
+	// Encrypted stores messages and everything else under a key of the keys folder: the
+	// newest when the data folder is new. Both are for the life of the data folder.
 	Encrypted bool `yaml:"encrypted"`
 	// Reserve is a file that is given up when other programs take what was kept free. 0
 	// means 5 % of the disk, at most 1 GiB.

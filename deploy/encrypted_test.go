@@ -13,6 +13,7 @@ import (
 	"dms/deploy"
 	"dms/deploy/deploytest"
 	"dms/deploy/engine"
+	"dms/deploy/keys"
 	"dms/tenancy"
 )
 
@@ -84,4 +85,38 @@ func TestAnEncryptedStoreShowsNothingAndSurvivesACrashOfAll(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// The key of the store is rotated by making the data anew, one node after the other. No
+// file that was written under the old key is left then, and nobody needs it any more.
+func TestTheKeyOfTheStoreIsRotatedUnderLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := deploytest.Start(t, func(o *deploy.Config) { o.Disk.Encrypted = true })
+	project := c.AccessKey(0).Project
+	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
+	queue, group := makeQueue(via(0))
+	store(via(0), queue, 1_000_000, 1_000_050)
+	id, err := keys.Rotate(c.Config(0).KeysFolder, keys.Store)
+	if err != nil || id != 1 {
+		t.Fatalf("rotate: key %d, %v", id, err)
+	}
+	sent := 0
+	for i := range deploytest.Size {
+		sending := loadFrom(via((i+1)%deploytest.Size), queue, sent)
+		c.Stop(t, i)
+		c.Lose(t, i)
+		c.Restart(t, i)
+		waitVerdict(t, c, (i+1)%deploytest.Size, "3 of 3, can lose 1")
+		if before := sent; sending.end() == before {
+			t.Errorf("nothing was stored while node %d got the new key", i)
+		}
+		sent = sending.n
+		mark, err := os.ReadFile(filepath.Join(c.DataFolder(i), "member", "member.json"))
+		if err != nil || !bytes.Contains(mark, []byte(`"key":1`)) {
+			t.Errorf("node %d has %s, %v, want the new key", i, mark, err)
+		}
+	}
+	c.StopAll(t)
+	c.StartAll(t)
+	wantAll(t, via(2), group, sent, 50)
 }

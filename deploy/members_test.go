@@ -17,8 +17,11 @@ type loaded struct {
 	n    int
 }
 
-func load(via *caller, queue string) *loaded {
-	l := &loaded{stop: make(chan struct{})}
+func load(via *caller, queue string) *loaded { return loadFrom(via, queue, 0) }
+
+// loadFrom goes on with what an earlier load has sent.
+func loadFrom(via *caller, queue string, sent int) *loaded {
+	l := &loaded{stop: make(chan struct{}), n: sent}
 	l.work.Go(func() { // ends through stop
 		for {
 			select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"dms/deploy"
@@ -94,7 +95,37 @@ func newKeys() *cobra.Command {
 		},
 	}
 	initKeys.Flags().StringVar(&dir, "dir", "", "folder for the keys, made when it is absent")
-	cmd.AddCommand(initKeys)
+	cmd.AddCommand(initKeys, newRotate())
+	return cmd
+}
+
+func newRotate() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "rotate --dir keys sealing|store",
+		Short: "Add a newer key for handles and tokens, or for the encryption of new data folders",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("say what is to be rotated: sealing or store")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dir == "" {
+				return usage("--dir is missing")
+			}
+			id, err := keys.Rotate(dir, keys.Rotated(args[0]))
+			if errors.Is(err, keys.ErrNotRotated) {
+				return usage(err.Error())
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %d is the newest now: copy the folder to every node, and restart one after the other\n", id)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "folder with the keys")
 	return cmd
 }
 

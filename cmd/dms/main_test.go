@@ -47,6 +47,9 @@ func TestExitCodesTellUsageFromFailure(t *testing.T) {
 		{"version extra", exitUsage, `"extra" is not understood here`},
 		{"version --nonsense", exitUsage, "unknown flag"},
 		{"keys init", exitUsage, "--dir is missing"},
+		{"keys rotate --dir " + dir + "/keys", exitUsage, "sealing or store"},
+		{"keys rotate store", exitUsage, "--dir is missing"},
+		{"keys rotate --dir " + dir + "/absent store", exitFailure, "key material is missing"},
 		{"keys nonsense", exitUsage, `"nonsense" is not understood here`},
 		{"serve", exitUsage, "--config is missing"},
 		{"serve --config " + dir + "/absent.yaml", exitFailure, "no such file"},
@@ -82,6 +85,9 @@ func TestKeysAreNeverOverwritten(t *testing.T) {
 	}
 	if code, _, stderr := execute(t, "keys", "init", "--dir", dir); code != exitFailure || !strings.Contains(stderr, "never overwritten") {
 		t.Errorf("a second time: exit code %d, %q, want a failure", code, stderr)
+	}
+	if code, stdout, stderr := execute(t, "keys", "rotate", "--dir", dir, "store"); code != exitOK || !strings.Contains(stdout, "key 1 is the newest") {
+		t.Errorf("rotate: exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"dms/tenancy/seal"
 )
 
 const identityFile = "member.json"
@@ -20,38 +23,54 @@ type identity struct {
 	// Encrypted is for the life of the folder. A server with a key would go on with plain
 	// files, and one without takes what it cannot read for damage and drops it.
 	Encrypted bool `json:"encrypted,omitempty"`
+	// Key is the id of the key for it, for as long: see DESIGN.md.
+	Key byte `json:"key,omitempty"`
 }
 
-// claim checks the mark of the data folder, or leaves one in an empty folder.
-func (want identity) claim(dir string) error {
+// claim checks the mark of the data folder, or leaves one in an empty folder. It returns
+// the mark, whose key may be an older one.
+func (want identity) claim(dir string) (identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+		return identity{}, fmt.Errorf("make data folder: %w", err)
 	}
 	path := filepath.Join(dir, identityFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return want.mark(dir, path)
+		return want, want.mark(dir, path)
 	}
 	if err != nil {
-		return fmt.Errorf("read identity of the data folder: %w", err)
+		return identity{}, fmt.Errorf("read identity of the data folder: %w", err)
 	}
 	var have identity
 	if err := json.Unmarshal(data, &have); err != nil {
-		return refuse(ErrForeignData, "%s is damaged: %v", path, err)
+		return identity{}, refuse(ErrForeignData, "%s is damaged: %v", path, err)
 	}
 	if have.Cluster != want.Cluster {
-		return refuse(ErrForeignData, "%s holds data of the cluster %s, this is %s", dir, have.Cluster, want.Cluster)
+		return identity{}, refuse(ErrForeignData, "%s holds data of the cluster %s, this is %s", dir, have.Cluster, want.Cluster)
 	}
 	if have.Name != want.Name {
-		return refuse(ErrForeignData, "%s holds data of the member %s, this is %s", dir, have.Name, want.Name)
+		return identity{}, refuse(ErrForeignData, "%s holds data of the member %s, this is %s", dir, have.Name, want.Name)
 	}
 	switch {
 	case have.Encrypted && !want.Encrypted:
-		return refuse(ErrEncrypted, "%s holds encrypted data, and encryption is off", dir)
+		return identity{}, refuse(ErrEncrypted, "%s holds encrypted data, and encryption is off", dir)
 	case want.Encrypted && !have.Encrypted:
-		return refuse(ErrEncrypted, "%s holds data that is not encrypted, and encryption is on: start with an empty folder", dir)
+		return identity{}, refuse(ErrEncrypted, "%s holds data that is not encrypted, and encryption is on: start with an empty folder", dir)
 	}
-	return nil
+	return have, nil
+}
+
+// storeKey is the secret, as text, for a data folder; "" is without encryption.
+func (have identity) storeKey(dir string, all []seal.Key) (string, error) {
+	if !have.Encrypted {
+		return "", nil
+	}
+	for _, k := range all {
+		if k.ID == have.Key {
+			return hex.EncodeToString(k.Secret[:]), nil
+		}
+	}
+	return "", refuse(ErrEncrypted, "%s is encrypted under the key %d, which is not among the keys", dir, have.Key)
 }
 
 func (want identity) mark(dir, path string) error {

@@ -40,7 +40,8 @@ func Start(o Options) (*Member, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := (identity{Cluster: o.Keys.ClusterID().String(), Name: o.Name, Encrypted: o.Encrypted}).claim(o.Dir); err != nil {
+	storeKey, err := o.claim()
+	if err != nil {
 		return nil, err
 	}
 	budget, err := o.budget()
@@ -54,7 +55,7 @@ func Start(o Options) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	so, err := o.serverOptions(budget, resolver)
+	so, err := o.serverOptions(budget, resolver, storeKey)
 	if err != nil {
 		resolver.Close()
 		return nil, err
@@ -68,6 +69,23 @@ func Start(o Options) (*Member, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// claim makes the data folder this member's, and returns the key for it.
+func (o Options) claim() (storeKey string, err error) {
+	all, err := o.Keys.Store()
+	if err != nil {
+		return "", err
+	}
+	want := identity{Cluster: o.Keys.ClusterID().String(), Name: o.Name, Encrypted: o.Encrypted}
+	if o.Encrypted {
+		want.Key = all[0].ID
+	}
+	have, err := want.claim(o.Dir)
+	if err != nil {
+		return "", err
+	}
+	return have.storeKey(o.Dir, all)
 }
 
 // probePort asks early, for the server itself says so only after it has begun.

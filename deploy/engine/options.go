@@ -81,8 +81,9 @@ func (o Options) check() error {
 	return nil
 }
 
-// serverOptions translates the options; budget is the number of bytes for streams.
-func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*server.Options, error) {
+// serverOptions translates the options; budget is the number of bytes for streams, and
+// without a key they are stored as they are.
+func (o Options) serverOptions(budget int64, resolver server.AccountResolver, storeKey string) (*server.Options, error) {
 	operator, err := o.Keys.Operator()
 	if err != nil {
 		return nil, err
@@ -100,12 +101,6 @@ func (o Options) serverOptions(budget int64, resolver server.AccountResolver) (*
 		routes = append(routes, &url.URL{Scheme: "nats-route", Host: r})
 	}
 	tlsConfig, pin := o.Keys.RouteTLS()
-	storeKey := ""
-	if o.Encrypted {
-		if storeKey, err = o.Keys.Store(); err != nil {
-			return nil, err
-		}
-	}
 	assets := o.MaxAssets
 	if assets == 0 {
 		assets = defaultAssets

@@ -2,12 +2,15 @@ package engine
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"dms/tenancy/seal"
 )
 
 func TestStartRefusesWithAReason(t *testing.T) {
@@ -91,7 +94,7 @@ func spoiled(t *testing.T, o Options) (*Member, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	so, err := o.serverOptions(o.MaxStore, resolver)
+	so, err := o.serverOptions(o.MaxStore, resolver, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,11 +165,43 @@ func TestAFolderMarkedByACutShortStartIsUsable(t *testing.T) {
 	}
 	id := identity{Cluster: "c", Name: "n"}
 	for range 2 {
-		if err := id.claim(dir); err != nil {
+		if _, err := id.claim(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := (identity{Cluster: "c", Name: "m"}).claim(dir); !errors.Is(err, ErrForeignData) {
+	if _, err := (identity{Cluster: "c", Name: "m"}).claim(dir); !errors.Is(err, ErrForeignData) {
 		t.Errorf("got error %v, want %v", err, ErrForeignData)
+	}
+}
+
+func TestAnEncryptedFolderKeepsItsKey(t *testing.T) {
+	dir := t.TempDir()
+	first := identity{Cluster: "c", Name: "n", Encrypted: true}
+	newer := first
+	newer.Key = 1
+	all := []seal.Key{{ID: 1, Secret: [32]byte{1}}, {ID: 0, Secret: [32]byte{2}}}
+	var keys []string
+	for _, want := range []identity{first, newer} {
+		have, err := want.claim(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := have.storeKey(dir, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	if want := hex.EncodeToString(all[1].Secret[:]); keys[0] != want || keys[1] != want {
+		t.Errorf("the folder is read under %q, want %q both times", keys, want)
+	}
+	if _, err := first.storeKey(dir, all[:1]); !errors.Is(err, ErrEncrypted) {
+		t.Errorf("a folder whose key is gone gives %v, want %v", err, ErrEncrypted)
+	}
+	if have, err := newer.claim(t.TempDir()); err != nil || have.Key != 1 {
+		t.Errorf("a new folder gets the key %d: %v", have.Key, err)
+	}
+	if key, err := (identity{}).storeKey(dir, all); key != "" || err != nil {
+		t.Errorf("a folder that is not encrypted gets a key, %v", err)
 	}
 }

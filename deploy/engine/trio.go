@@ -24,7 +24,9 @@ type TrioOptions struct {
 	MaxStore int64                                        // bytes per member; 0 is a third of 65 % of the disk
 	MinStore int64                                        // as in Options
 	Accounts func(bytes int64) (map[string]string, error) // as in Options
-	Log      *slog.Logger
+
+	Encrypted bool // as in Options
+	Log       *slog.Logger
 }
 
 // Trio is a whole cluster in one process. Its members talk over loopback ports that are
@@ -85,7 +87,7 @@ func (t *Trio) options(i int) Options {
 	return Options{
 		Name: name, Dir: filepath.Join(t.opts.Dir, name), Keys: t.opts.Keys,
 		RouteAddr: t.addrs[i], Routes: append([]string(nil), t.addrs[:]...),
-		MaxStore: t.opts.MaxStore, MinStore: t.opts.MinStore, SharedBy: replicas, Accounts: t.opts.Accounts, Log: t.opts.Log,
+		MaxStore: t.opts.MaxStore, MinStore: t.opts.MinStore, SharedBy: replicas, Accounts: t.opts.Accounts, Encrypted: t.opts.Encrypted, Log: t.opts.Log,
 		onFail: t.fail,
 	}
 }

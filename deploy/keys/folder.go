@@ -31,6 +31,7 @@ const (
 	fileSystem   = "system.seed"
 	fileMaster   = "master.secret"
 	fileSealing  = "sealing.keys" // one "id hexadecimal-key" per line, newest first
+	fileStore    = "store.keys"   // the same; absent until the first rotation
 	fileCA       = "route-ca.pem"
 	fileCAKey    = "route-ca.key" // only to make further certificates; Load does not read it
 	fileCert     = "route.pem"
@@ -157,6 +158,11 @@ func Load(dir string) (*Set, error) {
 		if files[name], err = read(filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}
+	}
+	if text, err := read(filepath.Join(dir, fileStore)); err == nil {
+		files[fileStore] = text
+	} else if !errors.Is(err, ErrMissing) {
+		return nil, err
 	}
 	s, name, err := parse(files)
 	if err != nil {

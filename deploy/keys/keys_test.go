@@ -305,3 +305,67 @@ func FuzzSealingKeys(f *testing.F) {
 		}
 	})
 }
+
+func TestRotatedKeysComeFirst(t *testing.T) {
+	dir, set := made(t)
+	derived, err := set.Store()
+	if err != nil || len(derived) != 1 || derived[0].ID != 0 {
+		t.Fatalf("before a rotation there are %v, %v", derived, err)
+	}
+	for i, what := range []Rotated{Store, Store, Sealing} {
+		if id, err := Rotate(dir, what); err != nil || id != []byte{1, 2, 2}[i] {
+			t.Fatalf("rotation %d gives key %d, %v", i, id, err)
+		}
+	}
+	if set, err = Load(dir); err != nil {
+		t.Fatal(err)
+	}
+	all, err := set.Store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 || all[0].ID != 2 || all[1].ID != 1 || all[2] != derived[0] || all[0].Secret == all[1].Secret {
+		t.Errorf("the keys of the store are %v, want 2, 1 and the derived one as it was", all)
+	}
+	if len(set.sealing) != 2 || set.sealing[0].ID != 2 || set.sealing[1].ID != 1 {
+		t.Errorf("the sealing keys are %v, want 2 and 1", set.sealing)
+	}
+	for _, name := range []string{fileStore, fileSealing} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	if _, err := Rotate(dir, "master"); !errors.Is(err, ErrNotRotated) {
+		t.Errorf("the master is rotated: %v", err)
+	}
+	for _, text := range []string{"0 " + strings.Repeat("ab", 32), "1 abcd", "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, fileStore), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(dir); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("store.keys %q: %v, want %v", text, err, ErrCorrupt)
+		}
+	}
+}
+
+func TestIdsOfKeysAreUsedAnew(t *testing.T) {
+	dir, _ := made(t)
+	line := func(id int) string { return fmt.Sprintf("%d %s\n", id, strings.Repeat("ab", 32)) }
+	if err := os.WriteFile(filepath.Join(dir, fileStore), []byte(line(255)+line(1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := Rotate(dir, Store); err != nil || id != 2 {
+		t.Errorf("after key 255 comes %d, %v, want 2, for 1 is taken", id, err)
+	}
+	var all strings.Builder
+	for id := 255; id > 0; id-- {
+		all.WriteString(line(id))
+	}
+	if err := os.WriteFile(filepath.Join(dir, fileStore), []byte(all.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Rotate(dir, Store); err == nil || !strings.Contains(err.Error(), "all ids are taken") {
+		t.Errorf("with all ids taken: %v", err)
+	}
+}

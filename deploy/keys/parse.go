@@ -46,6 +46,14 @@ func parse(files map[string][]byte) (*Set, string, error) {
 	if s.sealing, err = parseSealing(string(files[fileSealing])); err != nil {
 		return nil, fileSealing, err
 	}
+	if text, ok := files[fileStore]; ok {
+		if s.store, err = parseSealing(string(text)); err != nil {
+			return nil, fileStore, err
+		}
+		if slices.ContainsFunc(s.store, func(k seal.Key) bool { return k.ID == 0 }) {
+			return nil, fileStore, errors.New("id 0 is that of the derived key")
+		}
+	}
 	s.routeTLS, s.routePin, err = routeConfig(routeFiles{caCert: files[fileCA], cert: files[fileCert], key: files[fileCertKey]})
 	if err != nil {
 		return nil, fileCert, err

@@ -4,9 +4,9 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"dms/tenancy/seal"
 
@@ -28,6 +28,7 @@ type Set struct {
 	system    nkeys.KeyPair
 	master    []byte
 	sealing   []seal.Key
+	store     []seal.Key // without the derived one
 	routeTLS  *tls.Config
 	routePin  string
 }
@@ -44,13 +45,15 @@ func (s *Set) System() nkeys.KeyPair { return s.system }
 // Master returns a copy of the secret from which account keys are derived.
 func (s *Set) Master() []byte { return append([]byte(nil), s.master...) }
 
-// Store is the secret under which a member encrypts what it stores, as text.
-func (s *Set) Store() (string, error) {
-	key, err := hkdf.Key(sha256.New, s.master, nil, "dms store", secretLen)
+// Store returns the secrets under which members encrypt what they store, newest first: a
+// new data folder takes the first, another one that whose id it bears. The last one, 0, is
+// derived and always there.
+func (s *Set) Store() ([]seal.Key, error) {
+	first, err := hkdf.Key(sha256.New, s.master, nil, "dms store", secretLen)
 	if err != nil {
-		return "", fmt.Errorf("derive the key of the store: %w", err)
+		return nil, fmt.Errorf("derive the key of the store: %w", err)
 	}
-	return hex.EncodeToString(key), nil
+	return append(slices.Clone(s.store), seal.Key{Secret: [32]byte(first)}), nil
 }
 
 // Sealing returns the keys for one purpose, newest first: seal with the first, open

@@ -36,7 +36,7 @@ type Cluster struct {
 // Start runs a cluster for one test and stops it at the test's end.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	c, err := open(t.TempDir(), maxStore)
+	c, err := open(t.TempDir(), maxStore, false)
 	if err != nil {
 		t.Fatalf("start cluster: %v", err)
 	}
@@ -60,15 +60,15 @@ func Start(t testing.TB) *Cluster {
 //	}
 //
 // Tests keep apart by using a project each: see NewProject.
-func Open() (*Cluster, error) { return OpenSized(maxStore) }
+func Open() (*Cluster, error) { return OpenSized(maxStore, false) }
 
-// OpenSized is Open with room for that many bytes on each member.
-func OpenSized(bytes int64) (*Cluster, error) {
+// OpenSized is Open with room for that many bytes on each member, encrypted or not.
+func OpenSized(bytes int64, encrypted bool) (*Cluster, error) {
 	dir, err := os.MkdirTemp("", "dms-cluster-")
 	if err != nil {
 		return nil, fmt.Errorf("make folder of the cluster: %w", err)
 	}
-	c, err := open(dir, bytes)
+	c, err := open(dir, bytes, encrypted)
 	if err != nil {
 		return nil, fmt.Errorf("%w (remove folder: %w)", err, os.RemoveAll(dir))
 	}
@@ -76,7 +76,7 @@ func OpenSized(bytes int64) (*Cluster, error) {
 	return c, nil
 }
 
-func open(dir string, bytes int64) (*Cluster, error) {
+func open(dir string, bytes int64, encrypted bool) (*Cluster, error) {
 	secrets := filepath.Join(dir, "keys")
 	if err := keys.Init(secrets); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func open(dir string, bytes int64) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	trio, err := engine.StartThree(engine.TrioOptions{Dir: dir, Keys: set, MaxStore: bytes})
+	trio, err := engine.StartThree(engine.TrioOptions{Dir: dir, Keys: set, MaxStore: bytes, Encrypted: encrypted})
 	if err != nil {
 		return nil, err
 	}
