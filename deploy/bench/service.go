@@ -63,11 +63,11 @@ func (e everything) VerifyToken(context.Context, string) (tenancy.Identity, time
 
 func (s *service) accounts() *accounts.Accounts { return s.cluster.Accounts() }
 
-func startService(ctx context.Context) (*service, error) {
+func startService(ctx context.Context, encrypted bool) (*service, error) {
 	s := &service{project: enginetest.NewProject()}
 	s.project.Limits = tenancy.Limits{Queues: 500, GroupsPerQueue: 100, StoredBytes: 1 << 40}
 	var err error
-	if s.cluster, err = enginetest.OpenSized(8 << 30); err != nil {
+	if s.cluster, err = enginetest.OpenSized(8<<30, encrypted); err != nil {
 		return nil, err
 	}
 	provisioned := s.project
