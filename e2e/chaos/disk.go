@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -88,21 +89,27 @@ func (d *disk) free() (int64, error) {
 	return int64(fs.Bavail) * fs.Bsize, nil
 }
 
-// fill takes all space but so many bytes.
-func (d *disk) fill(leave int64) error {
+// fill takes all space that there is, and with greed what somebody gives up meanwhile.
+func (d *disk) fill(greed bool) error {
 	f, err := os.Create(filepath.Join(d.mount, fillerFile))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	most := int64(math.MaxInt64)
+	if !greed {
+		if most, err = d.free(); err != nil {
+			return err
+		}
+	}
 	var size int64
 	// What the file system needs for itself is not known beforehand.
-	for step := int64(1 << 30); step >= 1<<16; {
+	for step := int64(1 << 30); step >= 1<<16 && size < most; {
 		free, err := d.free()
 		if err != nil {
 			return err
 		}
-		if free-leave < step {
+		if free < step || most-size < step {
 			step /= 2
 			continue
 		}

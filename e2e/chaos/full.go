@@ -9,10 +9,10 @@ import (
 const fullLeast, fullMost = 5 * time.Second, 10 * time.Second
 
 // full fills the disks of nodes for a while. The nodes have to come back by themselves.
-func (f *field) full(ctx context.Context, nodes ...*node) error {
+func (f *field) full(ctx context.Context, greed bool, nodes ...*node) error {
 	var errs []error
 	for _, n := range nodes {
-		errs = append(errs, n.disk.fill(0))
+		errs = append(errs, n.disk.fill(greed))
 	}
 	f.hold(ctx, fullLeast, fullMost)
 	for _, n := range nodes {
@@ -34,9 +34,18 @@ func (f *field) full(ctx context.Context, nodes ...*node) error {
 	return err
 }
 
-func fillOne(ctx context.Context, f *field) error { return f.full(ctx, f.leader()) }
+// fillOne leaves the node what it has kept back for that, or not even that.
+func fillOne(ctx context.Context, f *field) error {
+	greed := f.rng.IntN(2) == 0
+	if greed {
+		f.note("the reserve is taken too")
+	}
+	return f.full(ctx, greed, f.leader())
+}
 
-func fillAll(ctx context.Context, f *field) error { return f.full(ctx, f.cluster.nodes[:]...) }
+// fillAll leaves the nodes what they have kept back: without it a quorum could write
+// nothing, and so settle nothing.
+func fillAll(ctx context.Context, f *field) error { return f.full(ctx, false, f.cluster.nodes[:]...) }
 
 const failLeast, failMost = 3 * time.Second, 10 * time.Second
 

@@ -62,7 +62,7 @@ type played struct {
 // carry, so that a round has not more to read after its load than while it.
 func (r round) plan() workload.Plan {
 	p := workload.Usual(r.seed, r.rate)
-	p.Keyed, p.Patience, p.CallLimit, p.Drain = .9, patience, callLimit, 3*time.Minute
+	p.Keyed, p.Patience, p.CallLimit, p.Drain = .9, patience, callLimit, 10*time.Minute
 	if r.rate > usualRate {
 		p.Think = p.Think * usualRate / time.Duration(r.rate)
 		p.Ordered = orderedRate / float64(r.rate)

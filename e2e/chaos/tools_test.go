@@ -64,7 +64,7 @@ func TestAFullDiskTakesNothingUntilThereIsSpace(t *testing.T) {
 	}
 	d := smallDisk(t)
 	write := func() error { return os.WriteFile(filepath.Join(d.mount, "file"), make([]byte, 1<<20), 0o600) }
-	if err := d.fill(0); err != nil {
+	if err := d.fill(true); err != nil {
 		t.Fatal(err)
 	}
 	if err := write(); !errors.Is(err, syscall.ENOSPC) {
