@@ -51,6 +51,9 @@ func Start(o Options) (*Member, error) {
 	if err := probePort(o.RouteAddr); err != nil {
 		return nil, err
 	}
+	if err := o.dropDamagedSnapshots(o.Log); err != nil {
+		return nil, err
+	}
 	resolver, had, err := openResolver(o, budget)
 	if err != nil {
 		return nil, err

@@ -2,8 +2,12 @@ package enginetest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"dms/deploy/engine"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -157,4 +161,63 @@ func consumersOf(s server.StreamDetail) (all []*server.ClusterInfo) {
 		all = append(all, c.Cluster)
 	}
 	return all
+}
+
+// A member whose snapshots are cut short, those of the cluster's own log among them, is
+// ready again and has everything.
+func TestAMemberWithDamagedSnapshotsComesBack(t *testing.T) {
+	c := Start(t)
+	p := NewProject()
+	js, err := jetstream.New(c.Conn(t, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3}); err != nil {
+		t.Fatalf("create stream: %v", err)
+	}
+	const messages = 50
+	store := func() {
+		t.Helper()
+		for range messages {
+			if _, err := js.Publish(t.Context(), "q.1.m", []byte("x")); err != nil {
+				t.Fatalf("publish: %v", err)
+			}
+		}
+	}
+	store()
+	c.WaitReady(t)
+	const victim = 2
+	if err := c.Trio().StopMember(t.Context(), victim); err != nil { // it writes snapshots
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(c.dir, engine.TrioName(victim), "store", "jetstream", "*", "_js_", "*", "snapshots", "snap.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := make(map[string]bool)
+	for _, path := range all {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut[filepath.Base(filepath.Dir(filepath.Dir(path)))] = true
+		if err := os.Truncate(path, []int64{0, info.Size() / 2, info.Size() - 1}[len(cut)%3]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(cut) < 2 || !cut["_meta_"] {
+		t.Fatalf("the snapshots of %v are damaged, want those of the stream and the cluster among them", cut)
+	}
+	c.Restart(t, victim)
+	c.WaitReady(t)
+	c.Kill(1) // nothing is stored now but on the member that was damaged, too
+	c.WaitStreamLeader(t, p.ID, "q_1")
+	store()
+	stream, err := js.Stream(t.Context(), "q_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != 2*messages {
+		t.Errorf("%d messages are there, want %d", n, 2*messages)
+	}
 }
