@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,18 @@ func TestARunIsBookedInBothTables(t *testing.T) {
 			t.Errorf("the ledger has no line %q", want)
 		}
 	}
+	before, err := addUp(string(ledger))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before != string(ledger) {
+		t.Errorf("the totals of the ledger are not those of its rows, which are %v", totals(before))
+	}
+	for i, want := range []int{1234, 3, 1, 1, 1, 2, 0, 0} {
+		if added := totals(got)[i] - totals(before)[i]; added != want {
+			t.Errorf("a run adds %d to column %d of the totals, want %d", added, i+1, want)
+		}
+	}
 	if run.ok() {
 		t.Error("a run with violations is called good")
 	}
@@ -144,6 +157,19 @@ func TestARunIsBookedInBothTables(t *testing.T) {
 	if _, err := run.enter("no tables", build{}, time.Now()); err == nil {
 		t.Error("a file without tables is taken for the ledger")
 	}
+}
+
+func totals(ledger string) (all []int) {
+	head, _, _ := strings.Cut(ledger, totalsEnd)
+	lines := strings.Split(strings.TrimSpace(head), "\n")
+	for _, cell := range strings.Split(strings.Trim(lines[len(lines)-1], "|"), "|") {
+		n, err := strconv.Atoi(strings.TrimSpace(cell))
+		if err != nil {
+			n = -1
+		}
+		all = append(all, n)
+	}
+	return all
 }
 
 func TestPercentilesAreNearestRanks(t *testing.T) {
