@@ -44,6 +44,8 @@ func faults() []fault {
 		{name: "N19", title: "a node's disk is lost", damages: true, strike: lose},
 		{name: "N20", title: "every write of a node fails", strike: failDisk},
 		{name: "N22", title: "a node's clock is wrong", strike: skewClock},
+		{name: "N25", title: "crash in the middle of a send", weight: 2, strike: crashAt(sendPoints)},
+		{name: "N26", title: "crash in the middle of consuming", weight: 2, strike: crashAt(consumePoints)},
 		{name: "N27", title: "clients that break off in a request", strike: breakOff},
 		{name: "N34", title: "queues made and deleted under one name", strike: storm},
 		{name: "5x", title: "five times the load of the peak", strike: overload},

@@ -19,7 +19,11 @@ const (
 	shipped  = "shipped"
 	unsynced = "unsynced" // confirms before it has written, and must lose
 	skewed   = "skewed"   // has a clock that skewVariable sets wrong
+	crashing = "crashing" // kills itself where crashVariable says, now and then
 )
+
+// crashVariable names the point of a request at which a crashing build kills itself.
+const crashVariable = "DMS_CRASH_AT"
 
 // skewVariable is by how many seconds the clock of a skewed build is fast.
 const skewVariable = "DMS_CLOCK_SKEW"
@@ -55,7 +59,7 @@ func Now() Time {
 	sec += clockSkew
 `}}
 	}
-	return nil
+	return crashes(name)
 }
 
 // overlay writes changed copies into a folder and returns the compiler's flags for a
@@ -79,7 +83,11 @@ func overlay(ctx context.Context, name, folder string) ([]string, error) {
 		if rest, ok := strings.CutPrefix(c.file, fromGo); ok {
 			original = filepath.Join(strings.TrimSpace(string(goroot)), rest)
 		}
-		text, err := os.ReadFile(original)
+		from := original
+		if changed, ok := replace[original]; ok {
+			from = changed // once more
+		}
+		text, err := os.ReadFile(from)
 		if err != nil {
 			return nil, err
 		}
