@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -51,7 +52,7 @@ func Start(o Options) (*Member, error) {
 	if err := probePort(o.RouteAddr); err != nil {
 		return nil, err
 	}
-	if err := o.dropDamagedSnapshots(o.Log); err != nil {
+	if err := errors.Join(o.dropDamagedSnapshots(o.Log), o.dropDamagedReaders(o.Log)); err != nil {
 		return nil, err
 	}
 	resolver, had, err := openResolver(o, budget)

@@ -221,3 +221,83 @@ func TestAMemberWithDamagedSnapshotsComesBack(t *testing.T) {
 		t.Errorf("%d messages are there, want %d", n, 2*messages)
 	}
 }
+
+// A member whose file of a consumer is cut short is ready again, and knows from the log
+// what was acknowledged.
+func TestAMemberWithDamagedConsumersComesBack(t *testing.T) {
+	c := Start(t)
+	p := NewProject()
+	js, err := jetstream.New(c.Conn(t, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "q_1", Subjects: []string{"q.1.>"}, Replicas: 3}); err != nil {
+		t.Fatalf("create stream: %v", err)
+	}
+	reader, err := js.CreateConsumer(t.Context(), "q_1", jetstream.ConsumerConfig{Durable: "g_1", Replicas: 3, AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const messages, settled = 50, 20
+	for range messages {
+		if _, err := js.Publish(t.Context(), "q.1.m", []byte("x")); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	got, err := reader.Fetch(settled + 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for m := range got.Messages() {
+		if n++; n > settled {
+			continue
+		}
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.WaitReady(t)
+	const victim = 2
+	for _, left := range []int64{1, 5} {
+		if err := c.Trio().StopMember(t.Context(), victim); err != nil {
+			t.Fatal(err)
+		}
+		all, err := filepath.Glob(filepath.Join(c.dir, engine.TrioName(victim), "store", "jetstream", "*", "streams", "*", "obs", "*", "o.dat"))
+		if err != nil || len(all) != 1 {
+			t.Fatalf("there are the files %q, %v, want one", all, err)
+		}
+		if err := os.Truncate(all[0], left); err != nil {
+			t.Fatal(err)
+		}
+		c.Restart(t, victim)
+		c.WaitReady(t)
+	}
+	account, err := c.Accounts().ID(p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Wait(t, func() string { // the victim leads
+		for i, m := range c.Members() {
+			if i != victim && m.LeadsConsumer(account, "q_1", "g_1") {
+				if err := m.StepDownConsumer(account, "q_1", "g_1"); err != nil {
+					return err.Error()
+				}
+			}
+		}
+		if !c.Members()[victim].LeadsConsumer(account, "q_1", "g_1") {
+			return "another one leads"
+		}
+		return ""
+	})
+	Wait(t, func() string {
+		info, err := reader.Info(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		if info.AckFloor.Stream != settled || info.NumAckPending != 10 || info.Delivered.Stream != settled+10 {
+			return fmt.Sprintf("settled up to %d, delivered up to %d, %d are pending", info.AckFloor.Stream, info.Delivered.Stream, info.NumAckPending)
+		}
+		return ""
+	})
+}
