@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"dms/deploy/engine"
 	"dms/tenancy"
 	"dms/tenancy/accounts"
 	kept "dms/tenancy/records"
@@ -48,7 +49,8 @@ func hold[T any](ctx context.Context, log *slog.Logger, what string, step func(c
 	}
 }
 
-// passing reports whether an error says that too few members answer at present.
+// passing reports whether an error says that too few members answer at present, or that
+// the one of this node is being started again.
 func passing(err error) bool {
-	return kept.Passing(err) || errors.Is(err, tenancy.ErrUnavailable) || errors.Is(err, accounts.ErrUnavailable)
+	return errors.Is(err, engine.ErrStopped) || kept.Passing(err) || errors.Is(err, tenancy.ErrUnavailable) || errors.Is(err, accounts.ErrUnavailable)
 }

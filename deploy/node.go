@@ -173,7 +173,7 @@ func newNode(ctx context.Context, c Config, set *keys.Set, log *slog.Logger, v v
 		defer cancel()
 		return n.storage.Stop(ctx)
 	})
-	return n, nil
+	return n, n.startStalls()
 }
 
 // listen binds both listeners and makes their servers.

@@ -160,7 +160,7 @@ func (n *Node) newSender() (*webhook.Sender, error) {
 type logs struct{ fine, coarse, alarms journal }
 
 func (n *Node) openLogs(ctx context.Context, store *control.Store) (l logs, err error) {
-	total, err := n.storage.MaxStore()
+	total, err := n.maxStore(ctx)
 	if err != nil {
 		return l, err
 	}

@@ -48,7 +48,10 @@ func (n *Node) restoreAccounts(ctx context.Context, reg *registry.Registry) erro
 		}
 		tokens[public] = token
 	}
-	if err := n.storage.Restore(ctx, tokens); err != nil {
+	_, err := hold(ctx, n.log, "restore accounts", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, n.storage.Restore(ctx, tokens)
+	})
+	if err != nil {
 		return fmt.Errorf("restore accounts: %w", err)
 	}
 	if err := n.storage.Ready(ctx); err != nil {

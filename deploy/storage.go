@@ -94,6 +94,11 @@ func maxStore(m *engine.Member) (int64, error) {
 	return info.Config.MaxStore, nil
 }
 
+// maxStore waits for a member that can say it.
+func (n *Node) maxStore(ctx context.Context) (int64, error) {
+	return hold(ctx, n.log, "ask how much is stored at most", func(context.Context) (int64, error) { return n.storage.MaxStore() })
+}
+
 // threeMembers is a whole cluster in this process. Connections go through the first member.
 type threeMembers struct{ *engine.Trio }
 

@@ -130,7 +130,7 @@ func (n *Node) openTenants(ctx context.Context) (*tenants, error) {
 		return nil, err
 	}
 	n.stops.add("accounts", func(context.Context) error { acc.Close(); return nil })
-	total, err := n.storage.MaxStore()
+	total, err := n.maxStore(ctx)
 	if err != nil {
 		return nil, err
 	}
