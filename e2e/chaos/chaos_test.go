@@ -100,6 +100,9 @@ func TestChaos(t *testing.T) {
 		p, err := c.play(t.Context(), r, t.Logf)
 		if err != nil {
 			sum.Complaints = append(sum.Complaints, fmt.Sprintf("round %d: %v", number, err))
+			if p != nil {
+				sum.Strikes = append(sum.Strikes, p.Strikes...)
+			}
 			break
 		}
 		if err := sum.add(p); err != nil {

@@ -26,7 +26,11 @@ type cluster struct {
 	nodes   [size]*node
 	leaders *leaders
 	logs    string // folder
+	dir     string // of secrets and configurations
 	keys    [projects]accessKey
+	// operator may remove members.
+	operator accessKey
+	replaced int // nodes that were lost for good
 }
 
 type accessKey struct{ id, secret, project string }
@@ -41,18 +45,20 @@ type clusterOptions struct {
 
 // newCluster makes disks and networks and starts three nodes. They end with the test.
 func newCluster(t testing.TB, o clusterOptions) (*cluster, error) {
-	c := &cluster{net: network{o.number}, leaders: newLeaders(), logs: o.logs}
 	dir := t.TempDir()
+	c := &cluster{net: network{o.number}, leaders: newLeaders(), logs: o.logs, dir: dir}
 	if err := c.net.make(); err != nil {
 		return nil, err
 	}
-	keys := filepath.Join(dir, "keys")
-	if err := run(binary(o.build), "keys", "init", "--dir", keys); err != nil {
+	if err := run(binary(o.build), "keys", "init", "--dir", c.secrets()); err != nil {
 		return nil, err
 	}
 	for i := range c.keys {
 		c.keys[i] = accessKey{fmt.Sprintf("CHAOSKEY%d", i+1), randomHex(32), randomHex(16)}
-		if err := os.WriteFile(filepath.Join(dir, c.keys[i].id), []byte(c.keys[i].secret+"\n"), 0o600); err != nil {
+	}
+	c.operator = accessKey{"CHAOSOPERATOR", randomHex(32), c.keys[0].project}
+	for _, k := range append(c.keys[:], c.operator) {
+		if err := os.WriteFile(filepath.Join(dir, k.id), []byte(k.secret+"\n"), 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -73,7 +79,7 @@ func newCluster(t testing.TB, o clusterOptions) (*cluster, error) {
 			}
 		})
 		c.nodes[i] = n
-		if err := c.configure(n, keys, dir); err != nil {
+		if err := c.configure(n); err != nil {
 			return nil, err
 		}
 		if err := n.start(); err != nil {
@@ -89,20 +95,30 @@ func randomHex(n int) string {
 	return hex.EncodeToString(b)
 }
 
+func (c *cluster) secrets() string { return filepath.Join(c.dir, "keys") }
+
 // configure writes the configuration of a node. JSON is YAML.
-func (c *cluster) configure(n *node, keys, dir string) error {
+func (c *cluster) configure(n *node) error {
 	type object = map[string]any
 	var peers, access []object
 	for i := range size {
-		peers = append(peers, object{"name": fmt.Sprintf("n%d", i+1), "address": net.JoinHostPort(c.net.address(i), routePort)})
+		name := fmt.Sprintf("n%d", i+1)
+		if there := c.nodes[i]; there != nil {
+			name = there.name
+		}
+		peers = append(peers, object{"name": name, "address": net.JoinHostPort(c.net.address(i), routePort)})
+	}
+	grant := func(k accessKey, project int, role string) {
+		access = append(access, object{"id": k.id, "secret_file": filepath.Join(c.dir, k.id), "project": k.project,
+			"project_name": fmt.Sprintf("project-%d", project), "roles": []string{role}})
 	}
 	for i, k := range c.keys {
-		access = append(access, object{"id": k.id, "secret_file": filepath.Join(dir, k.id), "project": k.project,
-			"project_name": fmt.Sprintf("project-%d", i+1), "roles": []string{"manager"}})
+		grant(k, i+1, "manager")
 	}
+	grant(c.operator, 1, "operator")
 	at := func(port string) string { return net.JoinHostPort(c.net.address(n.index), port) }
 	text, err := json.Marshal(object{
-		"node": n.name, "data_folder": n.data(), "keys_folder": keys,
+		"node": n.name, "data_folder": n.data(), "keys_folder": c.secrets(),
 		"api":     object{"listen": at(apiPort), "insecure_plaintext": true},
 		"admin":   object{"listen": at(adminPort)},
 		"cluster": object{"listen": at(routePort), "peers": peers},
@@ -142,7 +158,10 @@ func (c *cluster) all(what func(*node) error) error {
 
 // token signs in with the access key of a project.
 func (c *cluster) token(ctx context.Context, project int) (string, error) {
-	k := c.keys[project]
+	return c.signIn(ctx, c.keys[project])
+}
+
+func (c *cluster) signIn(ctx context.Context, k accessKey) (string, error) {
 	body := fmt.Sprintf(`{"auth":{"identity":{"methods":["application_credential"],"application_credential":{"id":%q,"secret":%q}}}}`, k.id, k.secret)
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

@@ -47,6 +47,7 @@ func faults() []fault {
 		{name: "N25", title: "crash in the middle of a send", weight: 2, strike: crashAt(sendPoints)},
 		{name: "N26", title: "crash in the middle of consuming", weight: 2, strike: crashAt(consumePoints)},
 		{name: "N27", title: "clients that break off in a request", strike: breakOff},
+		{name: "N32", title: "a node of another name takes a lost one's place", damages: true, strike: replaceMember},
 		{name: "N34", title: "queues made and deleted under one name", strike: storm},
 		{name: "5x", title: "five times the load of the peak", strike: overload},
 	}

@@ -94,7 +94,7 @@ func (c *cluster) world(ctx context.Context, p workload.Plan, number int, file s
 }
 
 // play plays a round to its end: load and faults, then readers from the beginning of all
-// queues, and the judgement.
+// queues, and the judgement. If that cannot be, it returns the faults that struck, if any.
 func (c *cluster) play(ctx context.Context, r round, log func(string, ...any)) (p *played, err error) {
 	w, err := c.world(ctx, r.plan(), r.number, r.file)
 	if err != nil {
@@ -104,7 +104,8 @@ func (c *cluster) play(ctx context.Context, r round, log func(string, ...any)) (
 	f := &field{cluster: c, world: w, victim: c.nodes[r.victim], damaged: make(map[string]bool), rng: w.Random("faults")}
 	p = &played{}
 	if err := f.underLoad(ctx, r, p, log); err != nil {
-		return nil, err
+		weigh(p.Strikes, w.Operations())
+		return p, err // what has struck counts
 	}
 	readers, err := w.Audit(ctx)
 	if err != nil {
