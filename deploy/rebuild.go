@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"dms/deploy/engine"
 	"dms/deploy/scrub"
 	"dms/mapping/control"
 )
@@ -41,6 +42,14 @@ func (b *scrubbing) rebuild(ctx context.Context, k scrub.Key, ready, done func(c
 	if err := ready(ctx); err != nil {
 		return err
 	}
+	m := b.seat.Member()
+	if m == nil {
+		return engine.ErrStopped
+	}
+	log, err := m.LogOf(k.Account, k.Stream)
+	if err != nil {
+		return err
+	}
 	moved := false
 	err = b.seat.Work(ctx, func(store string) error {
 		if ctx.Err() != nil {
@@ -50,7 +59,8 @@ func (b *scrubbing) rebuild(ctx context.Context, k scrub.Key, ready, done func(c
 			return fmt.Errorf("move the replica aside: %w", err)
 		}
 		moved = true
-		return nil
+		// Or each further start would remove from the new replica what the old one lacked.
+		return engine.DropSnapshots(store, log)
 	})
 	if !moved {
 		return err

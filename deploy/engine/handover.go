@@ -14,7 +14,7 @@ const (
 	// server itself waits a second, whether they do or not; who has no leader then has to
 	// elect one, which takes 4 to 9 s.
 	handOverWithin = 4 * time.Second
-	handOverEvery  = 25 * time.Millisecond
+	handOverEvery  = 50 * time.Millisecond
 
 	// Streams and consumers are handed over some at a time: who waits for one of them
 	// waits while all that are under way vote and write. Many go in so many turns at most.

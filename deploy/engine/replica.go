@@ -83,3 +83,19 @@ func (m *Member) StepAside(account, stream string) error {
 
 // Store is the folder of what the members of the seat store.
 func (s *Seat) Store() string { return s.opts.storeDir() }
+
+// LogOf names the log that carries a replicated stream.
+func (m *Member) LogOf(account, stream string) (string, error) {
+	info, err := m.Jsz(&server.JSzOptions{Account: account, Streams: true, RaftGroups: true, Limit: 1 << 20})
+	if err != nil {
+		return "", fmt.Errorf("look for the log of stream %s: %w", stream, err)
+	}
+	for _, a := range info.AccountDetails {
+		for _, s := range a.Streams {
+			if s.Name == stream && s.RaftGroup != "" {
+				return s.RaftGroup, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("member %s has no log of stream %s", m.opts.Name, stream)
+}

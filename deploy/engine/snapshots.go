@@ -65,3 +65,18 @@ func wholeSnapshot(group string, text []byte) (bool, error) {
 	sum.Write(text[:end])
 	return bytes.Equal(text[end:], sum.Sum(nil)), nil
 }
+
+// DropSnapshots removes the snapshots of a log from a store that no member uses, so that
+// it begins with what its leader has. A replica that was damaged has noted in them what
+// it lacked, as removed.
+func DropSnapshots(store, log string) error {
+	all, err := filepath.Glob(filepath.Join(store, "jetstream", "*", "_js_", log, "snapshots", "snap.*"))
+	if err != nil {
+		return fmt.Errorf("look for snapshots: %w", err)
+	}
+	var errs []error
+	for _, path := range all {
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}
