@@ -27,11 +27,15 @@ const (
 func (m *Member) HandOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, handOverWithin)
 	defer cancel()
+	all, err := m.replicated()
+	if err != nil {
+		return err
+	}
 	t := time.NewTicker(handOverEvery)
 	defer t.Stop()
 	given := make(map[string]bool)
 	for {
-		left, err := m.handOver(given)
+		left, err := m.handOver(all, given)
 		if err != nil || left == 0 || m.server.NumRoutes() == 0 { // nobody is there to take it
 			return err
 		}
@@ -43,56 +47,57 @@ func (m *Member) HandOver(ctx context.Context) error {
 	}
 }
 
-// led is a stream or consumer, and who leads it by what this member knows.
-type led struct {
-	name, leader string
-	stepDown     func() error
+// shared is a stream or consumer that others could lead, with its log.
+type shared struct {
+	log      string
+	stepDown func() error
 }
 
 // handOver gives up some of what the member leads, and counts what it leads still or gave
 // up and nobody leads.
-func (m *Member) handOver(given map[string]bool) (left int, err error) {
-	all, err := m.replicated()
-	if err != nil {
-		return 0, err
-	}
-	var own []led
-	for _, l := range all {
-		switch {
-		case l.leader == m.opts.Name:
-			own = append(own, l)
-		case l.leader == "" && given[l.name]:
-			left++
+func (m *Member) handOver(all map[string][]shared, given map[string]bool) (left int, err error) {
+	var own []shared
+	for account, of := range all {
+		groups, err := m.Raftz(account)
+		if err != nil {
+			return 0, err
+		}
+		for _, s := range of {
+			switch state, known := groups[account][s.log]; {
+			case !known: // deleted meanwhile
+			case state.State == server.Leader.String():
+				own = append(own, s)
+			case state.Leader == "" && given[s.log]:
+				left++
+			}
 		}
 	}
 	turn := max(fewAtOnce, (len(own)+len(given))/mostTurns) - left
 	left += len(own)
-	for _, l := range own[:min(max(turn, 0), len(own))] {
-		given[l.name] = true
-		if err := l.stepDown(); err != nil { // it has just lost the lead, or is being deleted
-			m.log.LogAttrs(context.Background(), slog.LevelDebug, "could not step down", slog.String("from", l.name), slog.Any("err", err))
+	for _, s := range own[:min(max(turn, 0), len(own))] {
+		given[s.log] = true
+		if err := s.stepDown(); err != nil { // it has just lost the lead, or is being deleted
+			m.log.LogAttrs(context.Background(), slog.LevelDebug, "could not step down", slog.String("log", s.log), slog.Any("err", err))
 		}
 	}
 	return left, nil
 }
 
-// replicated lists all streams and consumers that others could lead.
-func (m *Member) replicated() ([]led, error) {
-	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, Limit: 1 << 20})
+// replicated lists by account what others could lead.
+func (m *Member) replicated() (map[string][]shared, error) {
+	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, Consumer: true, RaftGroups: true, Limit: 1 << 20})
 	if err != nil {
 		return nil, err
 	}
-	var all []led
-	one := func(name string, in *server.ClusterInfo, stepDown func() error) {
-		if in != nil && len(in.Replicas) > 0 {
-			all = append(all, led{name, in.Leader, stepDown})
-		}
-	}
+	all := make(map[string][]shared)
 	for _, a := range info.AccountDetails {
 		for _, s := range a.Streams {
-			one(a.Id+" "+s.Name, s.Cluster, func() error { return m.StepDown(a.Id, s.Name) })
-			for _, c := range s.Consumer {
-				one(a.Id+" "+s.Name+" "+c.Name, c.Cluster, func() error { return m.StepDownConsumer(a.Id, s.Name, c.Name) })
+			if s.Cluster == nil || len(s.Cluster.Replicas) == 0 {
+				continue
+			}
+			all[a.Id] = append(all[a.Id], shared{s.RaftGroup, func() error { return m.StepDown(a.Id, s.Name) }})
+			for _, c := range s.ConsumerRaftGroups {
+				all[a.Id] = append(all[a.Id], shared{c.RaftGroup, func() error { return m.StepDownConsumer(a.Id, s.Name, c.Name) }})
 			}
 		}
 	}
