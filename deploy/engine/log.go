@@ -14,12 +14,22 @@ import (
 type bridge struct {
 	log   *slog.Logger
 	fatal func(error)
+	stall func() // when a replica waits in vain for a leader; nil is nobody
 }
+
+// waitsInVain is in what the server says every 5 s of a stalled replica.
+const waitsInVain = "catchup aborted, no leader"
 
 func (b bridge) Noticef(format string, v ...any) { b.write(slog.LevelInfo, format, v) }
 func (b bridge) Warnf(format string, v ...any)   { b.write(slog.LevelWarn, format, v) }
-func (b bridge) Errorf(format string, v ...any)  { b.write(slog.LevelError, format, v) }
-func (b bridge) Debugf(format string, v ...any)  { b.write(slog.LevelDebug, format, v) }
+func (b bridge) Errorf(format string, v ...any) {
+	b.write(slog.LevelError, format, v)
+	if b.stall != nil && strings.Contains(fmt.Sprintf(format, v...), waitsInVain) {
+		b.stall()
+	}
+}
+
+func (b bridge) Debugf(format string, v ...any) { b.write(slog.LevelDebug, format, v) }
 
 // Tracef drops what it gets: traces show payloads.
 func (b bridge) Tracef(string, ...any) {}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -26,6 +27,7 @@ type Member struct {
 	failed  chan error
 	stop    context.CancelFunc
 	watcher sync.WaitGroup // owned by Stop and Abort
+	waited  atomic.Int64   // when a replica last waited in vain for a leader, nanoseconds of Unix time
 
 	mu    sync.Mutex
 	cause error // first failure
@@ -109,7 +111,7 @@ func (m *Member) run(so *server.Options) error {
 		return fmt.Errorf("make embedded server: %w", err)
 	}
 	m.server = s
-	s.SetLoggerV2(bridge{log: m.log, fatal: m.fail}, m.log.Enabled(context.Background(), slog.LevelDebug), false, false)
+	s.SetLoggerV2(bridge{log: m.log, fatal: m.fail, stall: func() { m.waited.Store(time.Now().UnixNano()) }}, m.log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	started := make(chan struct{})
 	go func() { // ends when the server has started or failed; awaited below
 		defer close(started)

@@ -23,8 +23,15 @@ type Stalled struct {
 	Snapshot uint64 `json:"snapshot"` // sequence up to which the snapshot reaches
 }
 
-// Stalled lists the stalled replicas of the member. It reads their snapshots.
+// waitedLately is how long ago a replica waited in vain that is still looked for.
+const waitedLately = 30 * time.Second
+
+// Stalled lists the stalled replicas of the member. While none says that it waits in vain
+// nothing is looked at; then it walks all that is stored, and reads snapshots.
 func (m *Member) Stalled() ([]Stalled, error) {
+	if time.Since(time.Unix(0, m.waited.Load())) > waitedLately {
+		return nil, nil
+	}
 	info, err := m.Jsz(&server.JSzOptions{Accounts: true, Streams: true, RaftGroups: true, Limit: 1 << 20})
 	if err != nil {
 		return nil, fmt.Errorf("look for stalled replicas of member %s: %w", m.opts.Name, err)
