@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -54,7 +53,7 @@ func Start(o Options) (*Member, error) {
 	if err := probePort(o.RouteAddr); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(o.dropDamagedSnapshots(o.Log), o.dropDamagedReaders(o.Log)); err != nil {
+	if err := o.dropDamaged(o.Log); err != nil {
 		return nil, err
 	}
 	resolver, had, err := openResolver(o, budget)

@@ -1,42 +1,6 @@
 package engine
 
-import (
-	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
-)
-
-// dropDamagedReaders removes what consumers keep of their state beside their logs, where
-// a start could not read it. The server would not run such a consumer at all, so that the
-// member is never ready. Without the file its state is that of its log.
-func (o Options) dropDamagedReaders(log *slog.Logger) error {
-	all, err := filepath.Glob(filepath.Join(o.storeDir(), "jetstream", "*", "streams", "*", "obs", "*", "o.dat"))
-	if err != nil {
-		return fmt.Errorf("look for consumers: %w", err)
-	}
-	for _, path := range all {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read the state of a consumer: %w", err)
-		}
-		if wholeReader(text, o.Encrypted) {
-			continue
-		}
-		log.LogAttrs(context.Background(), slog.LevelError, "the state of a consumer is damaged and is that of its log", slog.String("consumer", filepath.Base(filepath.Dir(path))), slog.Int("bytes", len(text)))
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("remove the damaged state of a consumer: %w", err)
-		}
-	}
-	return nil
-}
+import "encoding/binary"
 
 const (
 	readerMagic = 22

@@ -18,13 +18,31 @@ import (
 // length and a checksum.
 const leastSnapshot = 28
 
-// dropDamagedSnapshots removes the snapshots of logs that a start could not read. The
-// server would not run such a log at all, so that the member is never ready. Without its
-// snapshot a log begins empty, keeps what it has voted for, and is filled by its leader.
-func (o Options) dropDamagedSnapshots(log *slog.Logger) error {
-	all, err := filepath.Glob(filepath.Join(o.storeDir(), "jetstream", "*", "_js_", "*", "snapshots", "snap.*"))
+// dropDamaged removes files of the store that a start could not read, and whose content
+// is elsewhere.
+func (o Options) dropDamaged(log *slog.Logger) error {
+	snapshots := filepath.Join("*", "_js_", "*", "snapshots", "snap.*")
+	consumers := filepath.Join("*", "streams", "*", "obs", "*", "o.dat")
+	return errors.Join(
+		// The server would not run a log with such a snapshot at all, so that the member is
+		// never ready. Without it the log begins empty, keeps what it has voted for, and is
+		// filled by its leader.
+		o.dropUnless(snapshots, log, func(path string, text []byte) (bool, error) {
+			return wholeSnapshot(filepath.Base(filepath.Dir(filepath.Dir(path))), text)
+		}),
+		// Nor would it run such a consumer. Without the file its state is that of its log.
+		o.dropUnless(consumers, log, func(_ string, text []byte) (bool, error) {
+			return wholeReader(text, o.Encrypted), nil
+		}),
+	)
+}
+
+// dropUnless removes the files of a pattern, below the folder of all accounts, that are
+// not whole.
+func (o Options) dropUnless(pattern string, log *slog.Logger, whole func(path string, text []byte) (bool, error)) error {
+	all, err := filepath.Glob(filepath.Join(o.storeDir(), "jetstream", pattern))
 	if err != nil {
-		return fmt.Errorf("look for snapshots: %w", err)
+		return fmt.Errorf("look for damaged files: %w", err)
 	}
 	for _, path := range all {
 		text, err := os.ReadFile(path)
@@ -32,19 +50,18 @@ func (o Options) dropDamagedSnapshots(log *slog.Logger) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read a snapshot: %w", err)
+			return fmt.Errorf("look for damaged files: %w", err)
 		}
-		group := filepath.Base(filepath.Dir(filepath.Dir(path)))
-		whole, err := wholeSnapshot(group, text)
+		ok, err := whole(path, text)
 		if err != nil {
 			return err
 		}
-		if whole {
+		if ok {
 			continue
 		}
-		log.LogAttrs(context.Background(), slog.LevelError, "a snapshot is damaged and is fetched anew", slog.String("log", group), slog.Int("bytes", len(text)))
+		log.LogAttrs(context.Background(), slog.LevelError, "a file is damaged and is made anew", slog.String("file", path), slog.Int("bytes", len(text)))
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("remove a damaged snapshot: %w", err)
+			return fmt.Errorf("remove a damaged file: %w", err)
 		}
 	}
 	return nil
