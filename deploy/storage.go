@@ -155,4 +155,4 @@ func (s threeMembers) Stop(ctx context.Context) error {
 }
 
 // memberStop bounds how long storage may take to hand over and to close.
-const memberStop = 15 * time.Second
+const memberStop = 10 * time.Second
