@@ -62,11 +62,11 @@ type played struct {
 // carry, so that a round has not more to read after its load than while it.
 func (r round) plan() workload.Plan {
 	p := workload.Usual(r.seed, r.rate)
-	p.Keyed, p.Patience, p.CallLimit, p.Drain = .9, patience, callLimit, 10*time.Minute
+	p.Keyed, p.Patience, p.CallLimit, p.Drain = .9, patience, callLimit, 3*time.Minute
 	if r.rate > usualRate {
 		p.Think = p.Think * usualRate / time.Duration(r.rate)
 		p.Ordered = orderedRate / float64(r.rate)
-		p.Clients, p.MakeUp = manyClients, makeUp
+		p.Clients, p.MakeUp, p.Drain = manyClients, makeUp, 10*time.Minute // there is more to read
 	}
 	return p
 }
