@@ -104,7 +104,7 @@ const (
 // over returns the rows of messages in a gap that the log went over, leaving out those
 // that it delivered to any node. Deliveries that no node remembers, because it has been
 // started since, may have been of any of them; sure is then false.
-func (d *dispatcher) over(ctx context.Context, g gap) (rows [][2]uint64, sure bool) {
+func (d *dispatcher) over(ctx context.Context, g gap) (all [][2]uint64, sure bool) {
 	ctx, cancel := context.WithTimeout(ctx, givenPatience)
 	defer cancel()
 	for {
@@ -116,13 +116,13 @@ func (d *dispatcher) over(ctx context.Context, g gap) (rows [][2]uint64, sure bo
 				runs = append(runs, more...)
 			}
 		}
-		rows, sure = g.without(runs)
+		all, sure = g.without(runs)
 		if sure {
-			return rows, true
+			return all, true
 		}
 		select {
 		case <-ctx.Done():
-			return rows, false
+			return all, false
 		case <-time.After(givenPause):
 		}
 	}
@@ -139,7 +139,7 @@ func (g gap) explained() bool {
 
 // without leaves out messages that were delivered. It also reports whether all deliveries
 // in between are known.
-func (g gap) without(runs []Run) (rows [][2]uint64, sure bool) {
+func (g gap) without(runs []Run) (over [][2]uint64, sure bool) {
 	known := make(map[uint64]bool)
 	there := make(map[uint64]bool)
 	for _, r := range runs {
@@ -154,15 +154,11 @@ func (g gap) without(runs []Run) (rows [][2]uint64, sure bool) {
 	for n := g.after + 1; n < g.before; n++ {
 		sure = sure && known[n]
 	}
+	var missing []uint64
 	for seq := g.from; seq <= g.to; seq++ {
-		if there[seq] {
-			continue
-		}
-		if n := len(rows); n > 0 && rows[n-1][1]+1 == seq {
-			rows[n-1][1] = seq
-		} else {
-			rows = append(rows, [2]uint64{seq, seq})
+		if !there[seq] {
+			missing = append(missing, seq)
 		}
 	}
-	return rows, sure
+	return rows(missing), sure
 }

@@ -84,6 +84,23 @@ func consumerName(id dms.GroupID, gen uint32) string {
 	return consumerPrefix(id) + generation("_", gen)
 }
 
+// parseConsumerName is the inverse of consumerName; other consumers give false.
+func parseConsumerName(s string) (id dms.GroupID, gen uint32, ok bool) {
+	key, found := strings.CutPrefix(s, "g_")
+	if !found || len(key) < 32 {
+		return "", 0, false
+	}
+	if rest := key[32:]; rest != "" {
+		n, err := strconv.ParseUint(strings.TrimPrefix(rest, "_"), 10, 32)
+		if err != nil || n == 0 || rest[0] != '_' {
+			return "", 0, false
+		}
+		gen = uint32(n)
+	}
+	id, err := dms.ParseGroupID("g-" + hyphenate(key[:32]))
+	return id, gen, err == nil
+}
+
 func consumerPrefix(id dms.GroupID) string { return "g_" + groupKey(id) }
 
 func generation(mark string, gen uint32) string {

@@ -46,6 +46,7 @@ type session struct {
 	deadStore needed
 	jobs      *jobs
 	failures  failures
+	dropped   dropped
 
 	base context.Context // ends with the session
 	stop context.CancelCauseFunc
@@ -132,6 +133,9 @@ func (s *session) connect(ctx context.Context) (err error) {
 	s.due = newMover(s)
 	s.seen = newFigures(s)
 	if _, err = s.conn.Subscribe("wake.>", s.wake); err != nil {
+		return err
+	}
+	if _, err = s.conn.Subscribe(droppedPrefix+">", s.heardDropped); err != nil {
 		return err
 	}
 	s.spawn(s.resume)

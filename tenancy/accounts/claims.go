@@ -125,7 +125,10 @@ func permissions(id tenancy.ProjectID) jwt.Permissions {
 			"audit", // the audit trail
 			"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>",
 		}},
-		Sub: jwt.Permission{Allow: jwt.StringList{"_INBOX.>", "wake.>"}},
+		Sub: jwt.Permission{Allow: jwt.StringList{
+			"_INBOX.>", "wake.>",
+			"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>", // deliveries that the log settles by itself
+		}},
 	}
 	if id == Control {
 		p.Pub.Allow = append(p.Pub.Allow, "node.>", "log.>")
