@@ -90,6 +90,7 @@ type DiskOptions struct {
 
 // ScrubOptions say how often a node compares its replicas with those of the others.
 type ScrubOptions struct {
+	AtStart        time.Duration `yaml:"at_start"`         // of reading messages after a start without pause, 0s to 10m
 	Every          time.Duration `yaml:"every"`            // counts and sequences, 1s to 1h
 	ReadEvery      time.Duration `yaml:"read_every"`       // all messages, 1s to 720h
 	BytesPerSecond Bytes         `yaml:"bytes_per_second"` // of reading, at least 64 KiB
@@ -200,7 +201,7 @@ func Default() Config {
 		API:        APIListener{Listen: "127.0.0.1:8080", Region: "local-1", Domain: "Default"},
 		Admin:      AdminListener{Listen: "127.0.0.1:9090"},
 		Cluster:    ClusterOptions{Listen: "127.0.0.1:6222"},
-		Scrub:      ScrubOptions{Every: time.Minute, ReadEvery: 24 * time.Hour, BytesPerSecond: 5 << 20},
+		Scrub:      ScrubOptions{AtStart: 10 * time.Second, Every: time.Minute, ReadEvery: 24 * time.Hour, BytesPerSecond: 5 << 20},
 		Tenants: TenantOptions{Limits: TenantLimits{
 			Queues:         limits.Queues,
 			GroupsPerQueue: limits.GroupsPerQueue,

@@ -23,6 +23,7 @@ const (
 	suspectTopic = "suspect"
 	suspectEvery = 5 * time.Second
 	scrubWithin  = 5 * time.Second
+	askToRead    = "/read" // ends a question about a stream that is to be read soon
 	// Sizes of the pieces of an answer.
 	replicasOfPart = 1000
 	sumsOfPart     = 2000
@@ -56,7 +57,7 @@ func (n *Node) startScrub(store *control.Store) error {
 	s, err := scrub.Start(scrub.Options{
 		Replicas: b.replicas, Store: one.Store(), Others: b.others, Nodes: replicas - 1,
 		StepDown: b.stepDown, Rebuild: b.rebuild,
-		Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Unreadable: n.config.Disk.Encrypted, Log: n.log,
+		AtStart: o.AtStart, Every: o.Every, ReadEvery: o.ReadEvery, BytesPerSecond: int64(o.BytesPerSecond), Unreadable: n.config.Disk.Encrypted, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -105,9 +106,11 @@ type words struct {
 // encodeWords answers what the stream that is asked about comes to, or, if it is about
 // none, all of what is stored.
 func encodeWords(s *scrub.Scrubber, about string) ([][]byte, error) {
-	var one *scrub.Key
+	var one *scrub.Question
 	if account, stream, ok := strings.Cut(about, "/"); ok {
-		one = &scrub.Key{Account: account, Stream: stream}
+		one = &scrub.Question{}
+		stream, one.Read = strings.CutSuffix(stream, askToRead)
+		one.Key = scrub.Key{Account: account, Stream: stream}
 	}
 	all, err := s.Words(one)
 	if err != nil {
@@ -172,10 +175,13 @@ func (b *scrubbing) replicas() ([]scrub.Replica, error) {
 	return all, nil
 }
 
-func (b *scrubbing) others(ctx context.Context, sums *scrub.Key) ([]scrub.Words, error) {
+func (b *scrubbing) others(ctx context.Context, q *scrub.Question) ([]scrub.Words, error) {
 	about := ""
-	if sums != nil {
-		about = sums.Account + "/" + sums.Stream
+	if q != nil {
+		about = q.Account + "/" + q.Stream
+		if q.Read {
+			about += askToRead
+		}
 	}
 	answers, err := b.store.AskAbout(ctx, scrubTopic, about, replicas, scrubWithin)
 	if err != nil {

@@ -1,13 +1,10 @@
 package deploy_test
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -175,124 +172,6 @@ func leaderOf(t *testing.T, c *deploytest.Cluster) (node int, stream string) {
 		return "none leads", false
 	})
 	return node, stream
-}
-
-func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	c := deploytest.Start(t, scrubOften)
-	project := c.AccessKey(0).Project
-	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
-	queue, group := makeQueue(via(0))
-	const messages, early = 200, 30
-	store(via(0), queue, 0, messages)
-	settled := drain(t, via(1), group, early)
-	// One bit of the replica that leads, which is the worst of the three.
-	node, stream := leaderOf(t, c)
-	files, err := filepath.Glob(filepath.Join(c.DataFolder(node), "member", "store", "jetstream", "*", "streams", stream, "msgs", "1.blk"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("the first block is %v, %v", files, err)
-	}
-	f, err := os.OpenFile(files[0], os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one := make([]byte, 1)
-	const at = 150 * 4100 // well behind what was consumed
-	if _, err := f.ReadAt(one, at); err != nil {
-		t.Fatal(err)
-	}
-	one[0] ^= 4
-	if _, err := f.WriteAt(one, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	other := (node + 1) % deploytest.Size
-	waitWithin(t, recovery, "the replica to be rebuilt", func() (string, bool) {
-		s := clusterState(t, c, other)
-		for _, n := range s.Nodes {
-			for _, f := range n.Findings {
-				if f.Stream != stream || n.Name != fmt.Sprintf("n%d", node+1) {
-					t.Fatalf("a replica that is well was suspected: %+v", f)
-				}
-				if f.State == "repaired" {
-					return "", true
-				}
-			}
-		}
-		return fmt.Sprintf("%+v", s), false
-	})
-	waitVerdict(t, c, other, "3 of 3, can lose 1")
-	// Nothing is lost, whoever reads it from wherever, and what was settled stays so.
-	var g struct{ Groups []created }
-	via(other).must(201, "POST", queue+"/groups", `{"groups":[{"name":"late","position":{"to":"begin"}}]}`, &g)
-	c.Stop(t, other)
-	all := drain(t, via(node), queue+"/groups/"+g.Groups[0].ID, messages)
-	for n := range messages {
-		if all[n] == 0 {
-			t.Errorf("message %d is lost", n)
-		}
-	}
-	for n := range drain(t, via(node), group, messages-len(settled)) {
-		if settled[n] > 0 {
-			t.Errorf("message %d comes to a group that had settled it", n)
-		}
-	}
-}
-
-// Between scrubs a reader is not fooled: what its log goes over comes all the same.
-func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
-	t.Parallel()             // it waits more than it works
-	c := deploytest.Start(t) // compares once a minute, reads once a day
-	project := c.AccessKey(0).Project
-	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
-	queue, group := makeQueue(via(0))
-	const messages = 200
-	store(via(0), queue, 0, messages)
-	settled := drain(t, via(0), group, 20)
-	node, stream := leaderOf(t, c)
-	c.Stop(t, node)
-	files, err := filepath.Glob(filepath.Join(c.DataFolder(node), "member", "store", "jetstream", "*", "streams", stream, "msgs", "1.blk"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("the first block is %v, %v", files, err)
-	}
-	data, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The sequence of message 100 is damaged, which is found when the block is read.
-	at := 0
-	for range 99 {
-		at += int(binary.LittleEndian.Uint32(data[at:]) &^ (1 << 31))
-	}
-	data[at+30] ^= 1
-	if err := os.WriteFile(files[0], data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.Restart(t, node)
-	waitVerdict(t, c, node, "3 of 3, can lose 1")
-	// The damaged replica leads whatever the group reads from.
-	waitWithin(t, recovery, "the damaged replica to lead", func() (string, bool) {
-		leads := 0
-		for _, l := range c.Leads() {
-			if l.Stream != stream {
-				continue
-			}
-			if l.Member == c.Member(t, node) {
-				leads++
-			} else if err := l.StepDown(); err != nil {
-				return err.Error(), false
-			}
-		}
-		return fmt.Sprintf("it leads %d", leads), leads == 2
-	})
-	got := drain(t, via(node), group, messages-len(settled))
-	for n := range messages {
-		if got[n]+settled[n] == 0 {
-			t.Errorf("message %d does not come", n)
-		}
-	}
 }
 
 func TestHealthyReplicasAreNotSuspectedUnderLoad(t *testing.T) {

@@ -48,6 +48,9 @@ func (c Config) validateNode() error {
 	if c.Stop.Limit < time.Second || c.Stop.Limit > 10*time.Minute {
 		errs = append(errs, fmt.Errorf("stop.limit: %s, want 1s to 10m", c.Stop.Limit))
 	}
+	if s := c.Scrub.AtStart; s < 0 || s > 10*time.Minute {
+		errs = append(errs, fmt.Errorf("scrub.at_start: %s, want 0s to 10m", s))
+	}
 	if e := c.Scrub.Every; e < time.Second || e > time.Hour {
 		errs = append(errs, fmt.Errorf("scrub.every: %s, want 1s to 1h", e))
 	}

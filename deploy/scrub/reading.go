@@ -1,11 +1,13 @@
 package scrub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -19,11 +21,16 @@ func (s *Scrubber) read(ctx context.Context) {
 	defer reading.Stop()
 	comparing := time.NewTicker(min(s.o.ReadEvery, compareEvery))
 	defer comparing.Stop()
+	if err := s.readAtStart(ctx); err != nil && ctx.Err() == nil {
+		s.o.Log.LogAttrs(ctx, slog.LevelWarn, "what was read after the start could not be compared", slog.Any("err", err))
+	}
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
+		case k := <-s.wants:
+			err = s.readWanted(ctx, k)
 		case <-comparing.C:
 			err = s.compareRead(ctx)
 		case <-reading.C:
@@ -64,15 +71,9 @@ func (s *Scrubber) readAll(ctx context.Context) error {
 			continue
 		}
 		there[r.Key] = true
-		sums, err := s.readOne(ctx, r, p)
-		if err != nil {
+		if _, err := s.sumUp(ctx, r, p); err != nil {
 			failed = err
-			continue
 		}
-		s.mu.Lock()
-		s.sums[r.Key] = sums
-		s.counts.Bytes += int64(r.Bytes)
-		s.mu.Unlock()
 	}
 	s.mu.Lock()
 	for k := range s.sums {
@@ -91,10 +92,105 @@ func (s *Scrubber) readAll(ctx context.Context) error {
 	return failed
 }
 
+// sumUp reads the files of one stream, keeps the sums, and reports what cannot be read.
+func (s *Scrubber) sumUp(ctx context.Context, r Replica, p *pace) (bad string, err error) {
+	sums, err := s.readOne(ctx, r, p)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sums[r.Key] = sums
+	s.counts.Bytes += int64(r.Bytes)
+	if i := slices.IndexFunc(sums, func(one Sum) bool { return one.Bad != "" }); i >= 0 {
+		bad = sums[i].Bad
+	}
+	return bad, nil
+}
+
+// readAtStart reads as many streams as it has time for, and looks into what it cannot
+// read: the checksums in the files tell without the other nodes that something is wrong.
+func (s *Scrubber) readAtStart(ctx context.Context) error {
+	if s.o.AtStart <= 0 || s.o.Unreadable {
+		return nil
+	}
+	if err := sleep(ctx, settle); err != nil {
+		return err
+	}
+	own, err := s.o.Replicas()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(own, func(a, b Replica) int { return cmp.Compare(a.Bytes, b.Bytes) })
+	limited, cancel := context.WithTimeout(ctx, s.o.AtStart)
+	defer cancel()
+	var failed error
+	for _, r := range own {
+		if !r.Whole {
+			continue
+		}
+		bad, err := s.sumUp(limited, r, &pace{})
+		if limited.Err() != nil {
+			break
+		}
+		if err == nil && bad != "" {
+			s.o.Log.LogAttrs(ctx, slog.LevelWarn, "a replica cannot be read whole", slog.String("stream", r.Stream), slog.String("what", bad))
+			err = s.confirm(ctx, r)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+const (
+	// confirmTries is how often the others are asked for what they have read of a stream,
+	// confirmEvery after each other.
+	confirmTries = 10
+	confirmEvery = time.Second
+)
+
+// confirm has the others read a stream of which this node cannot read all.
+func (s *Scrubber) confirm(ctx context.Context, r Replica) error {
+	for try := range confirmTries {
+		// Whoever starts at the same moment may not listen yet, so it is asked again.
+		if _, err := s.others(ctx, &Question{Key: r.Key, Read: try%3 == 0}); err != nil && !errors.Is(err, errSilent) {
+			return err
+		}
+		if err := sleep(ctx, confirmEvery); err != nil {
+			return err
+		}
+		if err := s.compareSums(ctx, []Replica{r}, &pace{}); err != nil && !errors.Is(err, errSilent) {
+			return err
+		}
+		s.mu.Lock()
+		found := s.untrusted(r.Key)
+		s.mu.Unlock()
+		if found {
+			return nil
+		}
+	}
+	return nil // the others do not agree, or it was being written; it is read again in time
+}
+
+// readWanted reads a stream because another node wants to compare it now.
+func (s *Scrubber) readWanted(ctx context.Context, k Key) error {
+	own, err := s.o.Replicas()
+	if err != nil || s.o.Unreadable {
+		return err
+	}
+	for _, r := range own {
+		if r.Key == k && r.Whole {
+			_, err := s.sumUp(ctx, r, &pace{})
+			return err
+		}
+	}
+	return nil
+}
+
 // readOne reads the files of one stream. What has expired meanwhile is left out, and all
 // of it when the member was started again meanwhile, which writes the newest files anew.
 func (s *Scrubber) readOne(ctx context.Context, r Replica, p *pace) ([]Sum, error) {
-	sums, err := readSums(ctx, filepath.Join(StreamFolder(s.o.Store, r.Key), "msgs"), r.First, r.Last, p)
+	sums, err := readSums(ctx, r.Stream, filepath.Join(StreamFolder(s.o.Store, r.Key), "msgs"), r.First, r.Last, p)
 	if err != nil {
 		return nil, fmt.Errorf("read stream %s: %w", r.Stream, err)
 	}
@@ -164,7 +260,7 @@ func (s *Scrubber) differs(ctx context.Context, k Key) (string, error) {
 	if len(own) == 0 {
 		return "", nil
 	}
-	others, err := s.others(ctx, &k)
+	others, err := s.others(ctx, &Question{Key: k})
 	if err != nil {
 		return "", err
 	}

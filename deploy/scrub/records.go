@@ -1,9 +1,14 @@
 package scrub
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
+
+	"github.com/minio/highwayhash"
 )
 
 // A block file is a sequence of records, little-endian:
@@ -13,7 +18,7 @@ import (
 //	time                  8 bytes
 //	length of the subject 2 bytes
 //	subject, with headers their length (4 bytes) and headers, payload
-//	checksum              8 bytes
+//	checksum              8 bytes: of sequence, time, subject, headers and payload
 //
 // Sequence, time, subject, headers and payload are the same on every replica.
 // Source: nats-server v2.15.2, server/filestore.go, writeMsgRecordLocked.
@@ -41,9 +46,20 @@ var (
 	errDamaged = errors.New("a record is damaged")
 )
 
-// recordAt reads the record that begins at an offset of a block. errCut may mean that the
-// record is being written.
-func recordAt(block []byte, at int) (record, error) {
+// checksums makes the sums of records in one file, under a key that comes of the
+// stream's name and the file's number.
+func checksums(stream string, number uint64) (hash.Hash, error) {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, number))
+	h, err := highwayhash.NewDigest64(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("check records: %w", err)
+	}
+	return h, nil
+}
+
+// recordAt reads the record that begins at an offset of a block, and checks its sum
+// unless check is nil. errCut may mean that the record is being written.
+func recordAt(block []byte, at int, check hash.Hash) (record, error) {
 	b := block[at:]
 	if len(b) < headLength {
 		return record{}, fmt.Errorf("%w at %d", errCut, at)
@@ -61,6 +77,19 @@ func recordAt(block []byte, at int) (record, error) {
 	}
 	if int(length) > len(b) {
 		return record{}, fmt.Errorf("%w at %d", errCut, at)
+	}
+	if check != nil {
+		content := b[headLength+subject : int(length)-tailLength]
+		if headers {
+			content = content[4:]
+		}
+		check.Reset()
+		check.Write(b[4:20])
+		check.Write(b[headLength : headLength+subject])
+		check.Write(content)
+		if !bytes.Equal(check.Sum(nil), b[int(length)-tailLength:length]) {
+			return record{}, fmt.Errorf("%w at %d: its checksum is another one", errDamaged, at)
+		}
 	}
 	r := record{seq: binary.LittleEndian.Uint64(b[4:]), next: at + int(length)}
 	if r.gone = r.seq&(erased|tombstone) != 0 || r.seq == 0; r.gone {

@@ -22,6 +22,8 @@ type stage struct {
 	removals int
 	asides   int
 	remove   func() error // what removing does; nil restores the replica at once
+	store    string
+	asked    func(Key) // what the others do when they should read a stream; nil is nothing
 }
 
 func whole(first, last uint64) Replica {
@@ -35,14 +37,23 @@ func hollow(r Replica) Replica { r.Messages -= 3; return r }
 
 func (g *stage) start(t *testing.T) *Scrubber {
 	t.Helper()
+	store := g.store
+	if store == "" {
+		store = t.TempDir()
+	}
 	s, err := Start(Options{
-		Store: t.TempDir(), Nodes: 2,
+		Store: store, Nodes: 2, AtStart: time.Minute,
 		Replicas: func() (all []Replica, err error) {
 			g.do(func() { all = append(all, g.own...) })
 			return all, nil
 		},
-		Others: func(context.Context, *Key) (all []Words, err error) {
-			g.do(func() { all = append(all, g.others...) })
+		Others: func(_ context.Context, q *Question) (all []Words, err error) {
+			g.do(func() {
+				if q != nil && q.Read && g.asked != nil {
+					g.asked(q.Key)
+				}
+				all = append(all, g.others...)
+			})
 			return all, nil
 		},
 		StepDown: func(Key) error {

@@ -20,6 +20,12 @@ type Words struct {
 	Suspect map[Key]bool
 }
 
+// Question asks a node for the sums of a stream.
+type Question struct {
+	Key
+	Read bool // the stream is to be read soon, and be asked for again
+}
+
 // Options say what is scrubbed and how. All functions are required.
 type Options struct {
 	// Replicas lists what this node stores, at this moment.
@@ -28,7 +34,7 @@ type Options struct {
 	Store string
 	// Others hears the other nodes, all of which it takes to judge a replica. It asks for
 	// the sums of a stream unless that is nil.
-	Others func(ctx context.Context, sums *Key) ([]Words, error)
+	Others func(ctx context.Context, about *Question) ([]Words, error)
 	Nodes  int // the others
 
 	// StepDown makes this node give up the lead of a stream and of its consumers.
@@ -38,6 +44,9 @@ type Options struct {
 	// replica is whole again. All the while it holds a lock that no other node holds.
 	Rebuild func(ctx context.Context, k Key, ready, done func(context.Context) error) error
 
+	// AtStart is for how long messages are read right after the start, as fast as that
+	// goes, so that a replica which was damaged meanwhile does not get to lead first.
+	AtStart        time.Duration
 	Every          time.Duration // between comparisons of what is stored; 0 is a minute
 	ReadEvery      time.Duration // between readings of all files; 0 is a day
 	BytesPerSecond int64         // of reading; 0 is 5 MiB
@@ -55,14 +64,15 @@ const (
 	defaultReadEvery = 24 * time.Hour
 	defaultRate      = 5 << 20
 	defaultSlack     = 10 * time.Minute
-	// firstReading is when files are read for the first time, so that nodes which start
-	// often read them at all.
+	// firstReading is when all files are read for the first time, so that nodes which
+	// start often read them at all.
 	firstReading = 10 * time.Minute
 	// again is the time between two looks at what is suspicious.
 	again = 2 * time.Second
 	// aside is how often a replica that is not trusted is kept from leading.
 	aside      = 2 * time.Second
 	mostRecent = 100 // findings that are remembered after they were repaired
+	wanted     = 64  // streams that others may want to be read at a time
 )
 
 // States of a finding.
@@ -98,6 +108,7 @@ type Scrubber struct {
 	work  sync.WaitGroup
 	now   chan struct{} // asks for a pass
 	reads chan struct{} // asks for a reading
+	wants chan Key      // asks for a reading of one stream
 
 	// Of the goroutine that compares: how often replicas were removed, those whose
 	// rebuilding is awaited, and differences that may be explained by clocks.
@@ -139,7 +150,7 @@ func Start(o Options) (*Scrubber, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Scrubber{
-		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), sums: make(map[Key][]Sum),
+		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), wants: make(chan Key, wanted), sums: make(map[Key][]Sum),
 		rebuilds: make(map[Key]int), removed: make(map[Key]bool), lasting: make(map[Key]since),
 	}
 	s.work.Go(func() { s.compare(ctx) })
@@ -172,7 +183,13 @@ func (s *Scrubber) ReadNow() {
 }
 
 // Words is what this node tells the others, with the sums of a stream unless that is nil.
-func (s *Scrubber) Words(sums *Key) (Words, error) {
+func (s *Scrubber) Words(about *Question) (Words, error) {
+	if about != nil && about.Read {
+		select {
+		case s.wants <- about.Key:
+		default: // too many at once; it is asked for again
+		}
+	}
 	replicas, err := s.o.Replicas()
 	if err != nil {
 		return Words{}, err
@@ -180,8 +197,8 @@ func (s *Scrubber) Words(sums *Key) (Words, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := Words{Replicas: replicas, Suspect: make(map[Key]bool)}
-	if sums != nil {
-		w.Sums = s.sums[*sums] // never changed in place
+	if about != nil {
+		w.Sums = s.sums[about.Key] // never changed in place
 	}
 	for _, f := range s.findings {
 		if f.State != Repaired {
@@ -284,8 +301,8 @@ func (s *Scrubber) pass(ctx context.Context) error {
 
 var errSilent = errors.New("not all nodes tell what they store")
 
-func (s *Scrubber) others(ctx context.Context, sums *Key) ([]Words, error) {
-	others, err := s.o.Others(ctx, sums)
+func (s *Scrubber) others(ctx context.Context, about *Question) ([]Words, error) {
+	others, err := s.o.Others(ctx, about)
 	if err == nil && len(others) != s.o.Nodes {
 		err = fmt.Errorf("%w: %d of %d others do", errSilent, len(others), s.o.Nodes)
 	}
@@ -319,11 +336,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 // found notes that a replica is not to be trusted, and makes it give up the lead at once.
 func (s *Scrubber) found(k Key, project, what string) {
 	s.mu.Lock()
-	for _, f := range s.findings {
-		if f.Key == k && f.State != Repaired {
-			s.mu.Unlock()
-			return // known
-		}
+	if s.untrusted(k) {
+		s.mu.Unlock()
+		return // known
 	}
 	s.findings = append(s.findings, Finding{At: time.Now().UTC(), Key: k, Project: project, What: what, State: Found})
 	s.forget()
@@ -331,6 +346,11 @@ func (s *Scrubber) found(k Key, project, what string) {
 	s.mu.Unlock()
 	s.o.Log.Error("a replica is damaged: it is kept from leading and rebuilt", "stream", k.Stream, "project", project, "what", what)
 	s.stepDown(k)
+}
+
+// untrusted reports whether a replica is found to be damaged and not repaired. s.mu is held.
+func (s *Scrubber) untrusted(k Key) bool {
+	return slices.ContainsFunc(s.findings, func(f Finding) bool { return f.Key == k && f.State != Repaired })
 }
 
 // forget drops the oldest findings that are repaired, if there are too many. What is not

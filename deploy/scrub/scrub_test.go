@@ -14,8 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// append one record as the server writes it; its checksum is none, for nobody checks it.
-func appendRecord(block []byte, seq uint64, subject, headers, payload string) []byte {
+const streamName = "q_1"
+
+// appendRecord appends one record to the block of a number as the server writes it.
+func appendRecord(block []byte, number, seq uint64, subject, headers, payload string) []byte {
+	check, err := checksums(streamName, number)
+	if err != nil {
+		panic(err)
+	}
+	begin := len(block)
 	length := uint32(headLength + len(subject) + len(payload) + tailLength)
 	if headers != "" {
 		length = (length + 4 + uint32(len(headers))) | withHeaders
@@ -30,13 +37,21 @@ func appendRecord(block []byte, seq uint64, subject, headers, payload string) []
 		block = append(block, headers...)
 	}
 	block = append(block, payload...)
-	return append(block, "CHECKSUM"...)
+	check.Write(block[begin+4 : begin+20])
+	check.Write([]byte(subject + headers + payload))
+	return check.Sum(block)
 }
 
 // blocks writes the messages from first to last into files of so many each.
 func blocks(t *testing.T, first, last uint64, each int) string {
 	t.Helper()
 	dir := t.TempDir()
+	writeBlocks(t, dir, first, last, each)
+	return dir
+}
+
+func writeBlocks(t *testing.T, dir string, first, last uint64, each int) {
+	t.Helper()
 	var data []byte
 	n, held := 1, 0
 	flush := func() {
@@ -47,7 +62,7 @@ func blocks(t *testing.T, first, last uint64, each int) string {
 		data, held, n = nil, 0, n+1
 	}
 	for seq := first; seq <= last; seq++ {
-		data = appendRecord(data, seq, "q.a.~.~.~", "h: v", strings.Repeat("x", int(seq%7)))
+		data = appendRecord(data, uint64(n), seq, "q.a.~.~.~", "h: v", strings.Repeat("x", int(seq%7)))
 		if held++; held == each {
 			flush()
 		}
@@ -55,12 +70,11 @@ func blocks(t *testing.T, first, last uint64, each int) string {
 	if held > 0 {
 		flush()
 	}
-	return dir
 }
 
 func sumsOf(t *testing.T, dir string, first, last uint64) []Sum {
 	t.Helper()
-	all, err := readSums(t.Context(), dir, first, last, &pace{})
+	all, err := readSums(t.Context(), streamName, dir, first, last, &pace{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,24 +108,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Checksums are the server's own business: what is read does not depend on them.
-	isChecksum := func(at int) bool {
-		for begin := 0; begin < len(data); {
-			r, err := recordAt(data, begin)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if at < r.next {
-				return at >= r.next-tailLength
-			}
-			begin = r.next
-		}
-		return false
-	}
 	for at := 0; at < len(data); at += 13 {
-		if isChecksum(at) {
-			continue
-		}
 		for bit := range 8 {
 			damaged := append([]byte(nil), data...)
 			damaged[at] ^= 1 << bit
@@ -132,15 +129,18 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 // feed goes through the three blocks, the second of which is given.
 func feed(t *testing.T, s *summing, dir string, second []byte) {
 	t.Helper()
-	for _, name := range []string{"1.blk", "", "3.blk"} {
+	for i, name := range []string{"1.blk", "", "3.blk"} {
 		data := second
+		check, err := checksums(streamName, uint64(i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
 		if name != "" {
-			var err error
 			if data, err = os.ReadFile(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		end, cut := lastRecord(data)
+		end, cut := lastRecord(data, check)
 		s.data(data[:end])
 		if cut != nil {
 			s.open(s.reached + 1)
@@ -252,17 +252,21 @@ func TestAFrontIsMissedOnlyWhenItHasNotExpired(t *testing.T) {
 func TestReadingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := readSums(ctx, blocks(t, 1, 10, 100), 1, 10, &pace{bytesPerSecond: 1}); !errors.Is(err, context.Canceled) {
+	if _, err := readSums(ctx, streamName, blocks(t, 1, 10, 100), 1, 10, &pace{bytesPerSecond: 1}); !errors.Is(err, context.Canceled) {
 		t.Errorf("reading ends with %v", err)
 	}
 }
 
 func FuzzRecordsNeverLeaveTheBlock(f *testing.F) {
-	f.Add(appendRecord(appendRecord(nil, 1, "q.a", "", "x"), 2, "q.b", "h: v", "y"))
+	f.Add(appendRecord(appendRecord(nil, 1, 1, "q.a", "", "x"), 1, 2, "q.b", "h: v", "y"))
 	f.Add([]byte{0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, block []byte) {
+		check, err := checksums(streamName, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for at := 0; at < len(block); {
-			r, err := recordAt(block, at)
+			r, err := recordAt(block, at, check)
 			if err != nil {
 				if !errors.Is(err, errCut) && !errors.Is(err, errDamaged) {
 					t.Fatal(err)
@@ -274,7 +278,7 @@ func FuzzRecordsNeverLeaveTheBlock(f *testing.F) {
 			}
 			at = r.next
 		}
-		end, cut := lastRecord(block)
+		end, cut := lastRecord(block, check)
 		if cut == nil && end != len(block) {
 			t.Fatalf("%d of %d bytes are records", end, len(block))
 		}

@@ -63,14 +63,18 @@ const settle = 2 * time.Second
 // readSums reads all blocks in the folder of a stream's messages and returns the sums of
 // what they hold from the sequence first on, in order. Nothing may be missing up to last.
 // A stream that is deleted meanwhile, or has no blocks, has no sums.
-func readSums(ctx context.Context, dir string, first, last uint64, p *pace) ([]Sum, error) {
+func readSums(ctx context.Context, stream, dir string, first, last uint64, p *pace) ([]Sum, error) {
 	blocks, err := listBlocks(dir)
 	if err != nil {
 		return nil, err
 	}
 	s := summing{first: first, hash: sha256.New(), reached: max(first, 1) - 1}
-	for i, path := range blocks {
-		if err := s.block(ctx, path, i == len(blocks)-1, p); err != nil {
+	for i, b := range blocks {
+		check, err := checksums(stream, b.number)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.block(ctx, b.path, check, i == len(blocks)-1, p); err != nil {
 			return nil, err
 		}
 	}
@@ -82,8 +86,14 @@ func readSums(ctx context.Context, dir string, first, last uint64, p *pace) ([]S
 	return s.all, nil
 }
 
+// blockFile is a file of a stream's messages.
+type blockFile struct {
+	number uint64
+	path   string
+}
+
 // listBlocks returns the files of a stream's messages, oldest first.
-func listBlocks(dir string) ([]string, error) {
+func listBlocks(dir string) ([]blockFile, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -91,25 +101,17 @@ func listBlocks(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
-	type numbered struct {
-		n    uint64
-		path string
-	}
-	var all []numbered
+	var all []blockFile
 	for _, e := range entries {
 		var n uint64
 		if name, ok := strings.CutSuffix(e.Name(), ".blk"); ok {
 			if _, err := fmt.Sscanf(name, "%d", &n); err == nil {
-				all = append(all, numbered{n, filepath.Join(dir, e.Name())})
+				all = append(all, blockFile{n, filepath.Join(dir, e.Name())})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.n, b.n) })
-	paths := make([]string, len(all))
-	for i, b := range all {
-		paths[i] = b.path
-	}
-	return paths, nil
+	slices.SortFunc(all, func(a, b blockFile) int { return cmp.Compare(a.number, b.number) })
+	return all, nil
 }
 
 // summing goes through the messages of a stream.
@@ -123,8 +125,8 @@ type summing struct {
 }
 
 // block goes through one file. One that has expired meanwhile has nothing.
-func (s *summing) block(ctx context.Context, path string, newest bool, p *pace) error {
-	data, cut, err := readBlock(ctx, path, newest)
+func (s *summing) block(ctx context.Context, path string, check hash.Hash, newest bool, p *pace) error {
+	data, cut, err := readBlock(ctx, path, check, newest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -142,12 +144,12 @@ func (s *summing) block(ctx context.Context, path string, newest bool, p *pace) 
 // readBlock reads a file up to the first record that cannot be read, and says why that
 // cannot. Of the file that is being written to, a cut record at the end is nothing
 // unless it stays as it is.
-func readBlock(ctx context.Context, path string, newest bool) (data []byte, cut, err error) {
+func readBlock(ctx context.Context, path string, check hash.Hash, newest bool) (data []byte, cut, err error) {
 	data, err = os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	end, cut := lastRecord(data)
+	end, cut := lastRecord(data, check)
 	if cut == nil {
 		return data, nil, nil
 	}
@@ -162,7 +164,7 @@ func readBlock(ctx context.Context, path string, newest bool) (data []byte, cut,
 	if err != nil {
 		return nil, nil, err
 	}
-	end2, cut2 := lastRecord(again)
+	end2, cut2 := lastRecord(again, check)
 	if newest && cut2 != nil && (end2 != end || len(again) != len(data)) {
 		cut2 = nil // it is being written
 	}
@@ -171,10 +173,10 @@ func readBlock(ctx context.Context, path string, newest bool) (data []byte, cut,
 
 // lastRecord returns where the last whole record ends, and what is wrong with what
 // follows.
-func lastRecord(data []byte) (int, error) {
+func lastRecord(data []byte, check hash.Hash) (int, error) {
 	at := 0
 	for at < len(data) {
-		r, err := recordAt(data, at)
+		r, err := recordAt(data, at, check)
 		if err != nil {
 			return at, err
 		}
@@ -185,7 +187,7 @@ func lastRecord(data []byte) (int, error) {
 
 func (s *summing) data(data []byte) {
 	for at := 0; at < len(data); {
-		r, err := recordAt(data, at)
+		r, err := recordAt(data, at, nil)
 		if err != nil {
 			return // readBlock has said so
 		}

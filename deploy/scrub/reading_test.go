@@ -1,0 +1,93 @@
+package scrub
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// damagedStore has the 100 messages of a stream, in one of which a bit is flipped that
+// nobody has read since.
+func damagedStore(t *testing.T) string {
+	t.Helper()
+	store := t.TempDir()
+	dir := filepath.Join(StreamFolder(store, ours), "msgs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeBlocks(t, dir, 1, 100, 60)
+	path := filepath.Join(dir, "1.blk")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestDamageIsFoundRightAfterTheStart(t *testing.T) {
+	good := sumsOf(t, blocks(t, 1, 100, 60), 1, 100)
+	unreadable := []Sum{{From: 1, To: 1, Bad: "it cannot be read"}}
+	for name, c := range map[string]struct {
+		theirs []Sum
+		want   []string
+	}{
+		"the others can read theirs": {good, []string{Repaired}},
+		"nor can the others":         {unreadable, nil},
+		"the others do not answer":   {nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := damagedStore(t)
+			synctest.Test(t, func(t *testing.T) {
+				g := &stage{store: store, own: []Replica{leading(whole(1, 100))}, others: []Words{says(whole(1, 100)), says(whole(1, 100))}}
+				g.asked = func(k Key) {
+					if k != ours {
+						t.Errorf("the others are to read %+v", k)
+					}
+					for i := range g.others {
+						g.others[i].Sums = c.theirs
+					}
+					g.others[0].Replicas[0].Led = true // once this node has given it up
+				}
+				s := g.start(t)
+				time.Sleep(30 * time.Second)
+				removals, asides := g.counts()
+				if diff := cmp.Diff(c.want, states(s)); diff != "" || removals != len(c.want) || (asides > 0) != (len(c.want) > 0) {
+					t.Errorf("removed %d times, set aside %d times, findings (-want +got):\n%s", removals, asides, diff)
+				}
+			})
+		})
+	}
+}
+
+func TestAStreamIsReadWhenAnotherNodeWantsIt(t *testing.T) {
+	store := t.TempDir()
+	dir := filepath.Join(StreamFolder(store, ours), "msgs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &stage{store: store, own: []Replica{whole(1, 100)}, others: []Words{says(whole(1, 100)), says(leading(whole(1, 100)))}}
+		s := g.start(t)
+		time.Sleep(time.Minute)
+		writeBlocks(t, dir, 1, 100, 60) // since it was read after the start
+		if _, err := s.Words(&Question{Key: ours, Read: true}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		w, err := s.Words(&Question{Key: ours})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(sumsOf(t, dir, 1, 100), w.Sums); diff != "" {
+			t.Errorf("sums (-want +got):\n%s", diff)
+		}
+	})
+}
