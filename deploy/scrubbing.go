@@ -83,7 +83,7 @@ func (n *Node) startScrub(store *control.Store) error {
 	done := make(chan struct{})
 	go func() { // ends with ctx, and is waited for
 		defer close(done)
-		n.passOn(ctx, store)
+		n.passOn(ctx, store, s, one.Unreadable())
 	}()
 	n.stops.add("scrub", func(context.Context) error {
 		cancel()
@@ -218,12 +218,17 @@ func (n *Node) suspect() {
 	}
 }
 
-// passOn asks the nodes to compare, now and then at most, until the node stops.
-func (n *Node) passOn(ctx context.Context, store *control.Store) {
+// passOn hears what readers and the storage come across, until the node stops: streams
+// that the storage cannot read are looked into, and what readers miss makes all nodes
+// compare, now and then at most.
+func (n *Node) passOn(ctx context.Context, store *control.Store, s *scrub.Scrubber, unreadable <-chan string) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case stream := <-unreadable:
+			s.Unreadable(stream)
+			continue
 		case <-n.suspects:
 		}
 		if _, err := store.Ask(ctx, suspectTopic, replicas, scrubWithin); err != nil && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"syscall"
 )
@@ -15,17 +16,30 @@ type bridge struct {
 	log   *slog.Logger
 	fatal func(error)
 	stall func() // when a replica waits in vain for a leader; nil is nobody
+	// unreadable hears of a stream in which a consumer cannot read a message; nil is nobody.
+	unreadable func(stream string)
 }
 
 // waitsInVain is in what the server says every 5 s of a stalled replica.
 const waitsInVain = "catchup aborted, no leader"
 
+// cannotRead is what the server says when a consumer comes to a message that is damaged,
+// and every AckWait after that: it goes on without it, for as long as the same member leads.
+// Source: nats-server v2.15.2, server/consumer.go, loopAndGatherMsgs; server/filestore.go, errBadMsg.
+var cannotRead = regexp.MustCompile(`^Received an error looking up message .*for consumer '\S+ > (\S+) > \S+': malformed or corrupt message`)
+
 func (b bridge) Noticef(format string, v ...any) { b.write(slog.LevelInfo, format, v) }
 func (b bridge) Warnf(format string, v ...any)   { b.write(slog.LevelWarn, format, v) }
 func (b bridge) Errorf(format string, v ...any) {
 	b.write(slog.LevelError, format, v)
-	if b.stall != nil && strings.Contains(fmt.Sprintf(format, v...), waitsInVain) {
+	text := fmt.Sprintf(format, v...)
+	if b.stall != nil && strings.Contains(text, waitsInVain) {
 		b.stall()
+	}
+	if b.unreadable != nil {
+		if m := cannotRead.FindStringSubmatch(text); m != nil {
+			b.unreadable(m[1])
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,19 @@ func TestServerLinesKeepTheirLevel(t *testing.T) {
 	bridge{log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}.Tracef("payload")
 	if out.Len() > 0 {
 		t.Errorf("a trace was written: %s", out.String())
+	}
+}
+
+func TestDamagedMessagesAreToldByTheirStream(t *testing.T) {
+	var got []string
+	b := bridge{log: discard(), unreadable: func(stream string) { got = append(got, stream) }}
+	damaged := errors.New("malformed or corrupt message in 1.blk: invalid checksum")
+	b.Errorf("Received an error looking up message for consumer '%s > %s > %s': %v", "tenant", "q_1", "g_1", damaged)
+	b.Errorf("Received an error looking up message with sequence %d for consumer '%s > %s > %s': %v", 7, "tenant", "q_2", "g_1", damaged)
+	b.Errorf("Received an error looking up message for consumer '%s > %s > %s': %v", "tenant", "q_3", "g_1", errors.New("store is closed"))
+	b.Errorf("Something else about '%s > %s > %s': %v", "tenant", "q_4", "g_1", damaged)
+	if want := []string{"q_1", "q_2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -110,7 +110,10 @@ func (m *Member) run(so *server.Options) error {
 		return fmt.Errorf("make embedded server: %w", err)
 	}
 	m.server = s
-	s.SetLoggerV2(bridge{log: m.log, fatal: m.fail, stall: func() { m.waited.Store(time.Now().UnixNano()) }}, m.log.Enabled(context.Background(), slog.LevelDebug), false, false)
+	said := bridge{
+		log: m.log, fatal: m.fail, stall: func() { m.waited.Store(time.Now().UnixNano()) }, unreadable: m.opts.onUnreadable,
+	}
+	s.SetLoggerV2(said, m.log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	started := make(chan struct{})
 	go func() { // ends when the server has started or failed; awaited below
 		defer close(started)

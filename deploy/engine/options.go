@@ -51,7 +51,8 @@ type Options struct {
 
 	Log *slog.Logger // nil discards
 
-	onFail func(error) // besides Failed; must not block
+	onFail       func(error)         // besides Failed; must not block
+	onUnreadable func(stream string) // as bridge's; must not block
 }
 
 func (o Options) check() error {

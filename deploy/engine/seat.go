@@ -25,6 +25,8 @@ const (
 	restartFree = 32 << 20
 	// handOver bounds how long a member may take to stop for work on its folder.
 	handOver = 10 * time.Second
+	// mostUnreadable bounds the names of streams that wait to be looked into.
+	mostUnreadable = 16
 )
 
 // Seat is one member's place in the cluster. When its member fails, the seat waits until
@@ -36,6 +38,8 @@ type Seat struct {
 	stop context.CancelFunc
 	jobs chan job
 	work sync.WaitGroup // the keeper, owned by Stop
+	// unreadable has streams in which whoever sat here could not read a message.
+	unreadable chan string
 
 	mu       sync.Mutex
 	member   *Member // nil while it is down
@@ -51,12 +55,19 @@ type job struct {
 
 // TakeSeat runs a member as Start does, and keeps it running from then on.
 func TakeSeat(o Options) (*Seat, error) {
+	unreadable := make(chan string, mostUnreadable)
+	o.onUnreadable = func(stream string) {
+		select {
+		case unreadable <- stream:
+		default: // it is said again
+		}
+	}
 	m, err := Start(o)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Seat{opts: o, log: m.log, stop: cancel, jobs: make(chan job), member: m}
+	s := &Seat{opts: o, log: m.log, stop: cancel, jobs: make(chan job), member: m, unreadable: unreadable}
 	s.work.Go(func() { s.keep(ctx) })
 	return s, nil
 }
@@ -187,6 +198,10 @@ func (s *Seat) Restarts() int {
 	defer s.mu.Unlock()
 	return s.restarts
 }
+
+// Unreadable yields streams in which a consumer that is led here has come to a message that
+// is damaged, each again and again while that lasts.
+func (s *Seat) Unreadable() <-chan string { return s.unreadable }
 
 // Serving returns why nothing can be stored through this seat, or nil.
 func (s *Seat) Serving() error {

@@ -31,6 +31,8 @@ func (s *Scrubber) read(ctx context.Context) {
 			return
 		case k := <-s.wants:
 			err = s.readWanted(ctx, k)
+		case stream := <-s.torn:
+			err = s.lookInto(ctx, stream)
 		case <-comparing.C:
 			err = s.compareRead(ctx)
 		case <-reading.C:
@@ -134,8 +136,7 @@ func (s *Scrubber) readAtStart(ctx context.Context) error {
 			break
 		}
 		if err == nil && bad != "" {
-			s.o.Log.LogAttrs(ctx, slog.LevelWarn, "a replica cannot be read whole", slog.String("stream", r.Stream), slog.String("what", bad))
-			err = s.confirm(ctx, r)
+			err = s.confirm(ctx, r, bad)
 		}
 		failed = errors.Join(failed, err)
 	}
@@ -149,8 +150,39 @@ const (
 	confirmEvery = time.Second
 )
 
+// lookInto reads a stream of which the storage has said that it is damaged. Where files
+// mean nothing, that is believed.
+func (s *Scrubber) lookInto(ctx context.Context, stream string) error {
+	own, err := s.o.Replicas()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(own, func(r Replica) bool { return r.Stream == stream && r.Whole })
+	if i < 0 {
+		return nil
+	}
+	r := own[i]
+	s.mu.Lock()
+	known := s.untrusted(r.Key)
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	if s.o.Unreadable {
+		s.found(r.Key, r.Project, "the storage cannot read a message of it")
+		s.Now()
+		return nil
+	}
+	bad, err := s.sumUp(ctx, r, &pace{})
+	if err != nil || bad == "" {
+		return err
+	}
+	return s.confirm(ctx, r, bad)
+}
+
 // confirm has the others read a stream of which this node cannot read all.
-func (s *Scrubber) confirm(ctx context.Context, r Replica) error {
+func (s *Scrubber) confirm(ctx context.Context, r Replica, bad string) error {
+	s.o.Log.LogAttrs(ctx, slog.LevelWarn, "a replica cannot be read whole", slog.String("stream", r.Stream), slog.String("what", bad))
 	for try := range confirmTries {
 		// Whoever starts at the same moment may not listen yet, so it is asked again.
 		if _, err := s.others(ctx, &Question{Key: r.Key, Read: try%3 == 0}); err != nil && !errors.Is(err, errSilent) {

@@ -109,6 +109,7 @@ type Scrubber struct {
 	now   chan struct{} // asks for a pass
 	reads chan struct{} // asks for a reading
 	wants chan Key      // asks for a reading of one stream
+	torn  chan string   // asks for a look into a stream of this name
 
 	// Of the goroutine that compares: how often replicas were removed, those whose
 	// rebuilding is awaited, and differences that may be explained by clocks.
@@ -150,7 +151,7 @@ func Start(o Options) (*Scrubber, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Scrubber{
-		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), wants: make(chan Key, wanted), sums: make(map[Key][]Sum),
+		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), wants: make(chan Key, wanted), torn: make(chan string, wanted), sums: make(map[Key][]Sum),
 		rebuilds: make(map[Key]int), removed: make(map[Key]bool), lasting: make(map[Key]since),
 	}
 	s.work.Go(func() { s.compare(ctx) })
@@ -179,6 +180,14 @@ func (s *Scrubber) ReadNow() {
 	select {
 	case s.reads <- struct{}{}:
 	default:
+	}
+}
+
+// Unreadable has a stream looked into, in which the storage could not read a message.
+func (s *Scrubber) Unreadable(stream string) {
+	select {
+	case s.torn <- stream:
+	default: // too many at once
 	}
 }
 
