@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -17,8 +16,9 @@ const (
 	// Rows are put before these lines of the ledger.
 	runsEnd   = "<!-- runs: rows are added above -->"
 	faultsEnd = "<!-- faults: rows are added above -->"
-	// totalsEnd stands behind the one row that adds up all runs.
-	totalsEnd = "<!-- totals: the row above is counted anew -->"
+	// What stands between these lines adds up the runs, and is written anew with each.
+	totalsBegin = "<!-- totals: what follows is counted anew -->"
+	totalsEnd   = "<!-- totals: what stands above is counted anew -->"
 )
 
 // build says what ran.
@@ -96,40 +96,6 @@ func (t *tally) enter(ledger string, b build, day time.Time) (string, error) {
 		ledger = strings.Replace(ledger, end, rows+end, 1)
 	}
 	return addUp(ledger)
-}
-
-// columns of a run that can be added up, in their order: those from acknowledged messages
-// to complaints.
-const firstSum, lastSum = 4, 11
-
-// addUp counts the totals of a ledger anew.
-func addUp(ledger string) (string, error) {
-	head, rest, found := strings.Cut(ledger, totalsEnd)
-	if !found {
-		return "", fmt.Errorf("the ledger has no line %q", totalsEnd)
-	}
-	var sums [lastSum - firstSum + 1]int
-	runs, _, _ := strings.Cut(rest, runsEnd)
-	for line := range strings.Lines(runs) {
-		cells := strings.Split(line, "|")
-		if len(cells) < lastSum+2 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "2") { // a day
-			continue
-		}
-		for i := range sums {
-			number, _, _ := strings.Cut(strings.TrimSpace(cells[firstSum+i+1]), " ") // without the names of checks
-			n, err := strconv.Atoi(number)
-			if err != nil {
-				return "", fmt.Errorf("a row of the ledger: %w", err)
-			}
-			sums[i] += n
-		}
-	}
-	lines := strings.SplitAfter(strings.TrimSuffix(head, "\n"), "\n")
-	cells := make([]any, len(sums))
-	for i, n := range sums {
-		cells[i] = n
-	}
-	return strings.Join(lines[:len(lines)-1], "") + row(cells...) + totalsEnd + rest, nil
 }
 
 // book writes the run into the ledger's file.

@@ -143,6 +143,21 @@ func TestARunIsBookedInBothTables(t *testing.T) {
 			t.Errorf("a run adds %d to column %d of the totals, want %d", added, i+1, want)
 		}
 	}
+	if since := strings.Count(got, "| since the last violation | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |"); since != 1 {
+		t.Error("what was before a violation counts as since it")
+	}
+	run.Violations, run.Seed = 0, run.Seed+1
+	clean, err := run.enter(got, build{"v1", "abc"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(clean, "| since the last violation | 1234 | 3 | 1 | 1 | 1 | 0 | 0 | 0 |") {
+		t.Error("a run without violations does not count as since the last one")
+	}
+	if !strings.Contains(clean, "| N02 | kill -9 of a queue's leader | 1 |") {
+		t.Errorf("its faults are not added up:\n%s", clean)
+	}
+	run.Violations, run.Seed = 2, run.Seed-1
 	if run.ok() {
 		t.Error("a run with violations is called good")
 	}
@@ -160,9 +175,9 @@ func TestARunIsBookedInBothTables(t *testing.T) {
 }
 
 func totals(ledger string) (all []int) {
-	head, _, _ := strings.Cut(ledger, totalsEnd)
-	lines := strings.Split(strings.TrimSpace(head), "\n")
-	for _, cell := range strings.Split(strings.Trim(lines[len(lines)-1], "|"), "|") {
+	_, rest, _ := strings.Cut(ledger, "| all runs |")
+	line, _, _ := strings.Cut(rest, "\n")
+	for _, cell := range strings.Split(strings.Trim(line, "|"), "|") {
 		n, err := strconv.Atoi(strings.TrimSpace(cell))
 		if err != nil {
 			n = -1
