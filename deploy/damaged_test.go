@@ -165,8 +165,9 @@ func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 			project := c.AccessKey(0).Project
 			via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
 			queue, group := makeQueue(via(0))
-			const messages, open = 40, 10
-			store(via(0), queue, 0, messages)
+			// Enough for a second file: what is missing at the end of the last one is fetched.
+			const messages, open = 400, 10
+			storeSized(via(0), queue, 0, messages, 40_000)
 			node, stream := leaderOf(t, c)
 			other := (node + 1) % deploytest.Size
 			var held []struct{ Handler string } // and not acknowledged

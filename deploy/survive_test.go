@@ -91,7 +91,13 @@ func TestTheClusterSaysHowManyNodesItCanLose(t *testing.T) {
 // store sends messages of about 4 KiB, each with its number.
 func store(via *caller, queue string, from, to int) {
 	via.t.Helper()
-	pad := strings.Repeat("x", 4000)
+	storeSized(via, queue, from, to, 4000)
+}
+
+// storeSized is store for messages of another size; ten of them are one request.
+func storeSized(via *caller, queue string, from, to, size int) {
+	via.t.Helper()
+	pad := strings.Repeat("x", size)
 	for from < to {
 		var b strings.Builder
 		b.WriteString(`{"messages":[`)
