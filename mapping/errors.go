@@ -118,8 +118,13 @@ const (
 	holdFor        = 12 * time.Second
 	attemptFor     = 3 * time.Second
 	firstPause     = 20 * time.Millisecond
-	longestStop    = 400 * time.Millisecond
+	longestStop    = 250 * time.Millisecond
 	longestAttempt = 1500 * time.Millisecond
+	// From electionsFrom on another leader may begin any moment. Reads are not answered
+	// by who does not lead, so that an attempt from before is in vain, and is short.
+	electionsFrom   = 3500 * time.Millisecond
+	electionAttempt = 600 * time.Millisecond
+	leastAttempt    = 100 * time.Millisecond
 )
 
 // firstAttempts are how long the first ones may take. What was on its way when a leader
@@ -128,12 +133,15 @@ const (
 var firstAttempts = [...]time.Duration{300 * time.Millisecond, 300 * time.Millisecond, 600 * time.Millisecond, 1200 * time.Millisecond}
 
 // attemptLimit is how long an attempt, counted from 0, may take when so much is left of
-// holding. The last ones are long: storage that is slow, rather than without a leader,
-// answers them.
+// holding. The last one is long, and begins when elections are over: storage that is slow,
+// rather than without a leader, answers it.
 func attemptLimit(number int, left time.Duration) time.Duration {
+	const last = attemptFor + longestStop // with the pause before it
 	switch {
-	case left <= 2*attemptFor:
-		return min(attemptFor, left)
+	case left < last+leastAttempt:
+		return left
+	case left <= holdFor-electionsFrom:
+		return min(electionAttempt, left-last)
 	case number < len(firstAttempts):
 		return firstAttempts[number]
 	}

@@ -254,6 +254,25 @@ func TestHoldGivesUpInTime(t *testing.T) {
 	}
 }
 
+// Whoever asks before there is a leader is not answered, and waits for it no longer than
+// one attempt.
+func TestHoldNoticesALeaderSoonAfterAnyElection(t *testing.T) {
+	for elected := 4 * time.Second; elected <= 8500*time.Millisecond; elected += 70 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			err := hold(t.Context(), func(ctx context.Context) error {
+				if time.Since(start) < elected {
+					return stuck(ctx)
+				}
+				return nil
+			})
+			if late := time.Since(start) - elected; err != nil || late > electionAttempt+longestStop {
+				t.Errorf("a leader elected after %v is noticed %v later: %v", elected, late, err)
+			}
+		})
+	}
+}
+
 // A reply that is lost in a planned change of leaders costs less than a second; storage
 // that takes seconds to answer is heard in the end.
 func TestEveryAttemptOfHoldHasItsEnd(t *testing.T) {
