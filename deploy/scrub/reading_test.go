@@ -57,7 +57,7 @@ func TestDamageIsFoundRightAfterTheStart(t *testing.T) {
 					g.others[0].Replicas[0].Led = true // once this node has given it up
 				}
 				s := g.start(t)
-				time.Sleep(30 * time.Second)
+				pass(30 * time.Second)
 				removals, asides := g.counts()
 				if diff := cmp.Diff(c.want, states(s)); diff != "" || removals != len(c.want) || (asides > 0) != (len(c.want) > 0) {
 					t.Errorf("removed %d times, set aside %d times, findings (-want +got):\n%s", removals, asides, diff)
@@ -76,12 +76,12 @@ func TestAStreamIsReadWhenAnotherNodeWantsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &stage{store: store, own: []Replica{whole(1, 100)}, others: []Words{says(whole(1, 100)), says(leading(whole(1, 100)))}}
 		s := g.start(t)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		writeBlocks(t, dir, 1, 100, 60) // since it was read after the start
 		if _, err := s.Words(&Question{Key: ours, Read: true}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		w, err := s.Words(&Question{Key: ours})
 		if err != nil {
 			t.Fatal(err)

@@ -117,7 +117,7 @@ func TestADamagedReplicaIsRebuiltOnceFromTwoThatAreWhole(t *testing.T) {
 		g := &stage{own: []Replica{leading(hollow(whole(1, 100)))}, others: []Words{says(whole(1, 100)), says(whole(1, 100))}}
 		s := g.start(t)
 		// Nobody has taken the lead over yet.
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		if removals, asides := g.counts(); removals != 0 || asides == 0 {
 			t.Fatalf("without a leader among the others it was removed %d times, and made to give up the lead %d times", removals, asides)
 		}
@@ -125,7 +125,7 @@ func TestADamagedReplicaIsRebuiltOnceFromTwoThatAreWhole(t *testing.T) {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
 		g.do(func() { g.others[1] = says(leading(whole(1, 100))) })
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		removals, _ := g.counts()
 		if diff := cmp.Diff([]string{Repaired}, states(s)); diff != "" || removals != 1 {
 			t.Errorf("removed %d times, findings (-want +got):\n%s", removals, diff)
@@ -142,14 +142,14 @@ func TestAReplicaThatCatchesUpForLongIsNotRemovedAgain(t *testing.T) {
 		g := &stage{own: []Replica{hollow(whole(1, 100))}, others: []Words{says(leading(whole(1, 100))), says(whole(1, 100))}}
 		g.remove = func() error { g.own = nil; return nil }
 		s := g.start(t)
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		g.do(func() { g.own = []Replica{whole(1, 50)} })
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		if w, err := s.Words(nil); err != nil || !w.Suspect[ours] {
 			t.Errorf("a replica that catches up is trusted: %+v, %v", w, err)
 		}
 		g.do(func() { g.own = []Replica{whole(1, 100)} })
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		removals, _ := g.counts()
 		if diff := cmp.Diff([]string{Repaired}, states(s)); diff != "" || removals != 1 {
 			t.Errorf("removed %d times, findings (-want +got):\n%s", removals, diff)
@@ -163,12 +163,12 @@ func TestAReplicaThatCouldNotBeRemovedIsNotTakenForRepaired(t *testing.T) {
 		g.remove = func() error { return errors.New("the disk refuses") }
 		s := g.start(t)
 		s.found(ours, "", "a bit") // which shows in no count
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if diff := cmp.Diff([]string{Failed}, states(s)); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
 		g.do(func() { g.remove = func() error { return nil } })
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if diff := cmp.Diff([]string{Repaired}, states(s)); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
@@ -213,13 +213,13 @@ func TestADifferenceThatClocksExplainMustLast(t *testing.T) {
 		g := &stage{own: []Replica{loose(50)}, others: []Words{says(leading(loose(51))), says(loose(51))}}
 		g.remove = func() error { g.own[0] = loose(52); return nil }
 		s := g.start(t)
-		time.Sleep(8 * time.Minute)
+		pass(8 * time.Minute)
 		g.do(func() { g.others = []Words{says(leading(loose(52))), says(loose(52))} })
-		time.Sleep(8 * time.Minute)
+		pass(8 * time.Minute)
 		if got := s.Findings(); len(got) > 0 {
 			t.Fatalf("a difference of minutes is taken for damage: %+v", got)
 		}
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if diff := cmp.Diff([]string{Repaired}, states(s)); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
@@ -247,4 +247,10 @@ func TestWhatIsNotRepairedIsNotForgotten(t *testing.T) {
 	if open != 3*mostRecent/2 || repaired > mostRecent+1 {
 		t.Errorf("%d that are not repaired are known, want %d, and %d that are", open, 3*mostRecent/2, repaired)
 	}
+}
+
+// pass lets time pass in a bubble, and whoever works at its end come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
