@@ -90,7 +90,7 @@ type DiskOptions struct {
 
 // ScrubOptions say how often a node compares its replicas with those of the others.
 type ScrubOptions struct {
-	AtStart        time.Duration `yaml:"at_start"`         // of reading messages after a start without pause, 0s to 10m
+	AtStart        time.Duration `yaml:"at_start"`         // of reading messages fast after a start, 0s to 10m
 	Every          time.Duration `yaml:"every"`            // counts and sequences, 1s to 1h
 	ReadEvery      time.Duration `yaml:"read_every"`       // all messages, 1s to 720h
 	BytesPerSecond Bytes         `yaml:"bytes_per_second"` // of reading, at least 64 KiB

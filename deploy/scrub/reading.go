@@ -116,9 +116,6 @@ func (s *Scrubber) readAtStart(ctx context.Context) error {
 	if s.o.AtStart <= 0 || s.o.Unreadable {
 		return nil
 	}
-	if err := sleep(ctx, settle); err != nil {
-		return err
-	}
 	own, err := s.o.Replicas()
 	if err != nil {
 		return err
@@ -127,11 +124,12 @@ func (s *Scrubber) readAtStart(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, s.o.AtStart)
 	defer cancel()
 	var failed error
+	streams, began, p := 0, time.Now(), &pace{bytesPerSecond: rateAtStart}
 	for _, r := range own {
 		if !r.Whole {
 			continue
 		}
-		bad, err := s.sumUp(limited, r, &pace{})
+		bad, err := s.sumUp(limited, r, p)
 		if limited.Err() != nil {
 			break
 		}
@@ -139,9 +137,14 @@ func (s *Scrubber) readAtStart(ctx context.Context) error {
 			err = s.confirm(ctx, r, bad)
 		}
 		failed = errors.Join(failed, err)
+		streams++
 	}
+	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "messages were read after the start", slog.Int("streams", streams), slog.Duration("took", time.Since(began)))
 	return failed
 }
+
+// rateAtStart leaves the rest of the node enough of the disk and the processor.
+const rateAtStart = 256 << 20 // bytes a second
 
 const (
 	// confirmTries is how often the others are asked for what they have read of a stream,
@@ -191,17 +194,21 @@ func (s *Scrubber) confirm(ctx context.Context, r Replica, bad string) error {
 		if err := sleep(ctx, confirmEvery); err != nil {
 			return err
 		}
-		if err := s.compareSums(ctx, []Replica{r}, &pace{}); err != nil && !errors.Is(err, errSilent) {
+		// What was stored a moment ago may not have been in the files yet.
+		if again, err := s.sumUp(ctx, r, &pace{}); err != nil || again == "" {
 			return err
 		}
-		s.mu.Lock()
-		found := s.untrusted(r.Key)
-		s.mu.Unlock()
-		if found {
+		what, err := s.differs(ctx, r.Key)
+		if err != nil && !errors.Is(err, errSilent) {
+			return err
+		}
+		if what != "" {
+			s.found(r.Key, r.Project, what)
+			s.Now()
 			return nil
 		}
 	}
-	return nil // the others do not agree, or it was being written; it is read again in time
+	return nil // the others do not agree; it is read again in time
 }
 
 // readWanted reads a stream because another node wants to compare it now.

@@ -44,8 +44,8 @@ type Options struct {
 	// replica is whole again. All the while it holds a lock that no other node holds.
 	Rebuild func(ctx context.Context, k Key, ready, done func(context.Context) error) error
 
-	// AtStart is for how long messages are read right after the start, as fast as that
-	// goes, so that a replica which was damaged meanwhile does not get to lead first.
+	// AtStart is for how long messages are read right after the start, much faster
+	// than later, so that a replica which was damaged meanwhile does not get to lead first.
 	AtStart        time.Duration
 	Every          time.Duration // between comparisons of what is stored; 0 is a minute
 	ReadEvery      time.Duration // between readings of all files; 0 is a day
@@ -241,6 +241,7 @@ func (s *Scrubber) compare(ctx context.Context) {
 			return
 		case <-t.C:
 		case <-s.now:
+			s.repairAll(ctx) // what a reading has found is not looked at first
 		}
 		if err := s.pass(ctx); err != nil && ctx.Err() == nil {
 			s.o.Log.LogAttrs(ctx, slog.LevelDebug, "replicas could not be compared", slog.Any("err", err))
