@@ -82,10 +82,41 @@ func (f *field) damage(ctx context.Context, pick func(string, int64) bool, chang
 	if s := streamOf(path); s != "" {
 		f.damaged[s] = true
 	}
-	begin := time.Now()
-	err = f.back(ctx, f.victim)
+	begin, before := time.Now(), f.cluster.leaders.said(f.victim.index)
+	if err := f.back(ctx, f.victim); err != nil {
+		return err
+	}
 	f.note("served %.1fs later", time.Since(begin).Seconds())
-	return err
+	return f.repaired(ctx, before, begin)
+}
+
+// repairLimit is what the plan of faults allows a repair.
+const repairLimit = 5 * time.Minute
+
+// repaired waits until the victim has read its messages and rebuilt what it found to be
+// damaged: a replica that was damaged again before would be two faults at once.
+func (f *field) repaired(ctx context.Context, before health, begin time.Time) error {
+	limited, cancel := context.WithTimeout(ctx, repairLimit)
+	defer cancel()
+	var now health
+	err := await(limited, "the damaged replica to be rebuilt", func() error {
+		now = f.cluster.leaders.said(f.victim.index)
+		if now.readings == before.readings || now.made-before.made < now.found-before.found {
+			return fmt.Errorf("%d readings, %d replicas found damaged, %d rebuilt", now.readings-before.readings, now.found-before.found, now.made-before.made)
+		}
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		f.complain("%v", err)
+	case now.found > before.found:
+		f.note("found and rebuilt %.1fs later", time.Since(begin).Seconds())
+	default:
+		f.note("nothing was left to rebuild")
+	}
+	return f.whole(ctx) // its storage started anew
 }
 
 // flipBit flips one bit in what a replica of a queue has stored.

@@ -8,11 +8,12 @@ import (
 	"sync"
 )
 
-// leaders knows who leads what, from what the nodes log when they begin to lead. It is
-// late by as much as the log is.
+// leaders knows who leads what, from what the nodes log when they begin to lead, and what
+// they say of damage. It is late by as much as the log is.
 type leaders struct {
-	mu sync.Mutex
-	of map[string]int // node by stream, or by stream and consumer, or metaGroup
+	mu     sync.Mutex
+	of     map[string]int // node by stream, or by stream and consumer, or metaGroup
+	health map[int]health // by node
 	// bad are lines of a program that broke down.
 	bad []string
 }
@@ -20,12 +21,24 @@ type leaders struct {
 // metaGroup is the log that decides where streams are.
 const metaGroup = "meta"
 
-func newLeaders() *leaders { return &leaders{of: make(map[string]int)} }
+// health is what a node has said of its replicas.
+type health struct {
+	readings    int // of its messages after a start, to the end
+	found, made int // replicas that are damaged, and those that were rebuilt
+}
+
+func newLeaders() *leaders {
+	return &leaders{of: make(map[string]int), health: make(map[int]health)}
+}
 
 var (
 	newStreamLeader   = regexp.MustCompile(`new stream leader for '\S+ > ([^\s']+)'`)
 	newConsumerLeader = regexp.MustCompile(`new consumer leader for '\S+ > (\S+) > ([^\s']+)'`)
 	newMetaLeader     = []byte("Self is new JetStream cluster metadata leader")
+
+	wasRead    = []byte(`"messages were read after the start"`)
+	isDamaged  = []byte(`"a replica is damaged: it is kept from leading and rebuilt"`)
+	wasRebuilt = []byte(`"a replica was rebuilt from the others"`)
 )
 
 // breakdown finds what the language's own runtime says before it ends a program.
@@ -49,6 +62,12 @@ func (l *leaders) read(node int, line []byte) {
 	}
 	who := ""
 	switch {
+	case bytes.Contains(line, wasRead):
+		l.note(node, health{readings: 1})
+	case bytes.Contains(line, isDamaged):
+		l.note(node, health{found: 1})
+	case bytes.Contains(line, wasRebuilt):
+		l.note(node, health{made: 1})
 	case bytes.Contains(line, newMetaLeader):
 		who = metaGroup
 	case bytes.Contains(line, []byte(" leader for ")):
@@ -64,6 +83,20 @@ func (l *leaders) read(node int, line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of[who] = node
+}
+
+func (l *leaders) note(node int, more health) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.health[node]
+	l.health[node] = health{h.readings + more.readings, h.found + more.found, h.made + more.made}
+}
+
+// said tells what a node has said of its replicas so far.
+func (l *leaders) said(node int) health {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.health[node]
 }
 
 // leads tells who leads, if it is known.

@@ -40,26 +40,23 @@ func (s sums) row(what string) string {
 	return row(cells...)
 }
 
-// addUp counts the totals of a ledger anew: of all runs, and of those since the last one
-// with a violation, which are what the service is worth by now.
+// addUp counts the totals of a ledger anew: of all runs, of those without a violation, and
+// of each kind of fault since it last struck in a run with one.
 func addUp(ledger string) (string, error) {
 	head, rest, found := strings.Cut(ledger, totalsBegin)
 	_, tail, ended := strings.Cut(rest, totalsEnd)
 	if !found || !ended {
 		return "", fmt.Errorf("the ledger has not both %q and %q", totalsBegin, totalsEnd)
 	}
-	var all, since sums
-	clean := make(map[string]bool) // commit and seed of runs since the last violation
+	var all, good sums
+	violated := make(map[string]bool) // by commit and seed
 	runs, faults, _ := strings.Cut(tail, runsEnd)
 	for cells := range rowsOf(runs, lastSum) {
 		if !strings.HasPrefix(cells[1], "2") { // a day
 			continue
 		}
-		violated := cells[violationsOfRun] != "0"
-		if violated {
-			since = sums{}
-			clear(clean)
-		}
+		bad := cells[violationsOfRun] != "0"
+		violated[cells[commitOfRun]+" "+cells[seedOfRun]] = bad
 		for i := range all {
 			number, _, _ := strings.Cut(cells[firstSum+i], " ") // without the names of checks
 			n, err := strconv.Atoi(number)
@@ -67,22 +64,19 @@ func addUp(ledger string) (string, error) {
 				return "", fmt.Errorf("a row of the ledger: %w", err)
 			}
 			all[i] += n
-			if !violated {
-				since[i] += n
+			if !bad {
+				good[i] += n
 			}
 		}
-		if !violated {
-			clean[cells[commitOfRun]+" "+cells[seedOfRun]] = true
-		}
 	}
-	kinds, err := addUpFaults(faults, clean)
+	kinds, err := addUpFaults(faults, violated)
 	if err != nil {
 		return "", err
 	}
 	return head + totalsBegin + "\n\n" +
 		"| | acknowledged | faults | cuts | leader kills | damage | violations | errors | complaints |\n|---|---|---|---|---|---|---|---|---|\n" +
-		all.row("all runs") + since.row("since the last violation") +
-		"\nFaults since then, with the longest wait of any operation, in seconds:\n\n" +
+		all.row("all runs") + good.row("runs without a violation") +
+		"\nEach kind of fault since it last struck in a run with a violation, and the longest wait of any operation, in seconds:\n\n" +
 		"| fault | | times | longest wait | errors |\n|---|---|---|---|---|\n" + kinds + "\n" + totalsEnd + tail, nil
 }
 
@@ -93,17 +87,23 @@ type kind struct {
 	longest       float64
 }
 
-// addUpFaults adds up the rows of faults that belong to runs, named by commit and seed.
-func addUpFaults(text string, runs map[string]bool) (string, error) {
+// addUpFaults adds up the rows of faults. Of runs, by commit and seed, it takes whether
+// they were violated.
+func addUpFaults(text string, violated map[string]bool) (string, error) {
 	var all []*kind
 	for cells := range rowsOf(text, lastOfFault) {
-		if !runs[cells[commitOfFault]+" "+cells[seedOfFault]] {
-			continue
+		bad, known := violated[cells[commitOfFault]+" "+cells[seedOfFault]]
+		if !known {
+			continue // the head of the table
 		}
 		i := slices.IndexFunc(all, func(k *kind) bool { return k.name == cells[nameOfFault] })
 		if i < 0 {
 			i = len(all)
 			all = append(all, &kind{name: cells[nameOfFault], title: cells[titleOfFault]})
+		}
+		if bad {
+			*all[i] = kind{name: cells[nameOfFault], title: cells[titleOfFault]}
+			continue
 		}
 		times, err := strconv.Atoi(cells[timesOfFault])
 		if err != nil {
