@@ -227,7 +227,7 @@ func (n *Node) passOn(ctx context.Context, store *control.Store, s *scrub.Scrubb
 		case <-ctx.Done():
 			return
 		case stream := <-unreadable:
-			s.Unreadable(stream)
+			s.LookInto(stream)
 			continue
 		case <-n.suspects:
 		}

@@ -32,7 +32,7 @@ func (s *Scrubber) read(ctx context.Context) {
 		case k := <-s.wants:
 			err = s.readWanted(ctx, k)
 		case stream := <-s.torn:
-			err = s.lookInto(ctx, stream)
+			err = s.examine(ctx, stream)
 		case <-comparing.C:
 			err = s.compareRead(ctx)
 		case <-reading.C:
@@ -153,9 +153,9 @@ const (
 	confirmEvery = time.Second
 )
 
-// lookInto reads a stream of which the storage has said that it is damaged. Where files
+// examine reads a stream of which the storage has said that it is damaged. Where files
 // mean nothing, that is believed.
-func (s *Scrubber) lookInto(ctx context.Context, stream string) error {
+func (s *Scrubber) examine(ctx context.Context, stream string) error {
 	own, err := s.o.Replicas()
 	if err != nil {
 		return err

@@ -91,3 +91,39 @@ func TestAStreamIsReadWhenAnotherNodeWantsIt(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatTheStorageCannotReadIsLookedInto(t *testing.T) {
+	good := sumsOf(t, blocks(t, 1, 100, 60), 1, 100)
+	for name, c := range map[string]struct {
+		damaged, sealed bool
+		want            []string
+	}{
+		"its files are whole":                 {false, false, nil},
+		"its files are damaged":               {true, false, []string{Repaired}},
+		"its files mean nothing to this node": {false, true, []string{Repaired}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := damagedStore(t)
+			if !c.damaged {
+				writeBlocks(t, filepath.Join(StreamFolder(store, ours), "msgs"), 1, 100, 60)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				g := &stage{store: store, late: true, sealed: c.sealed, own: []Replica{whole(1, 100)}, others: []Words{says(whole(1, 100)), says(leading(whole(1, 100)))}}
+				for i := range g.others {
+					g.others[i].Sums = good
+				}
+				s := g.start(t)
+				pass(5 * time.Second)
+				if got := states(s); len(got) > 0 {
+					t.Fatalf("before anybody has said something it has found %v", got)
+				}
+				s.LookInto("q_other")
+				s.LookInto(ours.Stream)
+				pass(20 * time.Second)
+				if diff := cmp.Diff(c.want, states(s)); diff != "" {
+					t.Errorf("findings (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

@@ -23,6 +23,8 @@ type stage struct {
 	asides   int
 	remove   func() error // what removing does; nil restores the replica at once
 	store    string
+	late     bool      // nothing is read at the start
+	sealed   bool      // files are unreadable
 	asked    func(Key) // what the others do when they should read a stream; nil is nothing
 }
 
@@ -37,12 +39,15 @@ func hollow(r Replica) Replica { r.Messages -= 3; return r }
 
 func (g *stage) start(t *testing.T) *Scrubber {
 	t.Helper()
-	store := g.store
+	store, atStart := g.store, time.Minute
+	if g.late {
+		atStart = 0
+	}
 	if store == "" {
 		store = t.TempDir()
 	}
 	s, err := Start(Options{
-		Store: store, Nodes: 2, AtStart: time.Minute,
+		Store: store, Nodes: 2, AtStart: atStart, Unreadable: g.sealed,
 		Replicas: func() (all []Replica, err error) {
 			g.do(func() { all = append(all, g.own...) })
 			return all, nil

@@ -183,8 +183,8 @@ func (s *Scrubber) ReadNow() {
 	}
 }
 
-// Unreadable has a stream looked into, in which the storage could not read a message.
-func (s *Scrubber) Unreadable(stream string) {
+// LookInto has a stream looked into, in which the storage could not read a message.
+func (s *Scrubber) LookInto(stream string) {
 	select {
 	case s.torn <- stream:
 	default: // too many at once
