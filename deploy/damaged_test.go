@@ -9,7 +9,6 @@ import (
 
 	"dms/deploy"
 	"dms/deploy/deploytest"
-	"dms/tenancy"
 )
 
 // readLate leaves damage alone that was done before a start: nothing is read for a day.
@@ -76,8 +75,7 @@ func makeLead(t *testing.T, c *deploytest.Cluster, node int, stream string, cons
 func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t, scrubOften)
-	project := c.AccessKey(0).Project
-	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
+	via := func(i int) *caller { return manager(t, c, i) }
 	queue, group := makeQueue(via(0))
 	const messages, early = 200, 30
 	store(via(0), queue, 0, messages)
@@ -137,8 +135,7 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := deploytest.Start(t, readLate)
-	project := c.AccessKey(0).Project
-	via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
+	via := func(i int) *caller { return manager(t, c, i) }
 	queue, group := makeQueue(via(0))
 	const messages = 200
 	store(via(0), queue, 0, messages)
@@ -162,8 +159,7 @@ func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := deploytest.Start(t, readLate)
-			project := c.AccessKey(0).Project
-			via := func(i int) *caller { return newCaller(t, c.URL(t, i), project, c.Token(t, project, tenancy.Manager)) }
+			via := func(i int) *caller { return manager(t, c, i) }
 			queue, group := makeQueue(via(0))
 			// Enough for a second file: what is missing at the end of the last one is fetched.
 			const messages, open = 400, 10
@@ -193,8 +189,7 @@ func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 func TestDamageOfANodeThatWasDownIsRepairedAtOnce(t *testing.T) {
 	t.Parallel()             // it waits more than it works
 	c := deploytest.Start(t) // compares once a minute, reads all once a day
-	project := c.AccessKey(0).Project
-	via := newCaller(t, c.URL(t, 0), project, c.Token(t, project, tenancy.Manager))
+	via := manager(t, c, 0)
 	queue, _ := makeQueue(via)
 	store(via, queue, 0, 200)
 	node, stream := leaderOf(t, c)
