@@ -125,7 +125,7 @@ func (s *session) backlog(ctx context.Context, q *queue, ref dms.GroupRef, g gro
 func (s *session) consumerInfo(ctx context.Context, at reading) (info jetstream.ConsumerInfo, err error) {
 	subject := "$JS.API.CONSUMER.INFO." + streamName(at.Queue) + "." + at.consumer()
 	err = hold(ctx, func(ctx context.Context) error {
-		m, err := s.calls.ask(ctx, subject, nil)
+		m, err := s.calls.look(ctx, subject, nil)
 		if err != nil {
 			return err
 		}

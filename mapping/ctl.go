@@ -34,7 +34,7 @@ var errConflict = errors.New("the record has changed")
 func (c *ctl) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
 	request := mustJSON(map[string]string{"last_by_subj": ctlPrefix + key})
 	err = hold(ctx, func(ctx context.Context) error {
-		m, err := c.s.calls.ask(ctx, msgGetPrefix+ctlStream, request)
+		m, err := c.s.calls.look(ctx, msgGetPrefix+ctlStream, request)
 		if err != nil {
 			return err
 		}

@@ -128,7 +128,7 @@ func (s *session) readQueue(ctx context.Context, ref dms.QueueRef) (dms.Queue, j
 // streamInfo asks the stream's leader; request may be nil.
 func (s *session) streamInfo(ctx context.Context, stream string, request []byte) (info jetstream.StreamInfo, err error) {
 	err = hold(ctx, func(ctx context.Context) error {
-		m, err := s.calls.ask(ctx, infoPrefix+stream, request)
+		m, err := s.calls.look(ctx, infoPrefix+stream, request)
 		if err != nil {
 			return err
 		}

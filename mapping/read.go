@@ -229,7 +229,7 @@ func (s *session) stored(ctx context.Context, stream string, seq uint64) (stored
 func (s *session) readStored(ctx context.Context, stream string, request map[string]any) (m storedMessage, err error) {
 	body := mustJSON(request)
 	err = hold(ctx, func(ctx context.Context) error {
-		answer, err := s.calls.ask(ctx, msgGetPrefix+stream, body)
+		answer, err := s.calls.look(ctx, msgGetPrefix+stream, body)
 		if err != nil {
 			return err
 		}

@@ -28,8 +28,11 @@ type wire struct {
 
 var errClosed = errors.New("the connection is closed")
 
-func newWire(conn *nats.Conn) (*wire, error) {
-	w := &wire{conn: conn, prefix: conn.NewInbox() + ".", waiting: make(map[string]func(*nats.Msg)), consumers: make(map[string]func(*nats.Msg))}
+func newWire(conn *nats.Conn) (*wire, error) { return wireAt(conn, conn.NewInbox()+".") }
+
+// wireAt has the replies come to subjects with a prefix.
+func wireAt(conn *nats.Conn, prefix string) (*wire, error) {
+	w := &wire{conn: conn, prefix: prefix, waiting: make(map[string]func(*nats.Msg)), consumers: make(map[string]func(*nats.Msg))}
 	sub, err := conn.Subscribe(w.prefix+"*", w.arrived)
 	if err != nil {
 		return nil, err
@@ -140,13 +143,18 @@ func (c *call) wait(ctx context.Context) (*nats.Msg, error) {
 	defer c.forget()
 	select {
 	case m := <-c.reply:
-		if len(m.Data) == 0 && m.Header.Get(statusHeader) == "503" {
-			return nil, nats.ErrNoResponders
-		}
-		return m, nil
+		return served(m)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// served tells a reply from word that no one serves the subject.
+func served(m *nats.Msg) (*nats.Msg, error) {
+	if len(m.Data) == 0 && m.Header.Get(statusHeader) == "503" {
+		return nil, nats.ErrNoResponders
+	}
+	return m, nil
 }
 
 // ask is start and wait.
@@ -156,6 +164,35 @@ func (w *wire) ask(ctx context.Context, subject string, data []byte) (*nats.Msg,
 		return nil, err
 	}
 	return c.wait(ctx)
+}
+
+// repeatEvery is how long look waits before it asks again.
+const repeatEvery = 500 * time.Millisecond
+
+// look is ask for what changes nothing and is answered by whoever leads. Whoever does not,
+// or not yet, drops the question without a word, so that it is put again and again. What
+// is answered late is heard all the same.
+func (w *wire) look(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	question := &nats.Msg{Subject: subject, Data: data}
+	c, err := w.start(question)
+	if err != nil {
+		return nil, err
+	}
+	defer c.forget()
+	again := time.NewTicker(repeatEvery)
+	defer again.Stop()
+	for {
+		select {
+		case m := <-c.reply:
+			return served(m)
+		case <-again.C:
+			if err := w.conn.PublishMsg(question); err != nil {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // askAll sends all requests before it waits for the first reply, and passes every outcome
