@@ -29,6 +29,7 @@ func firstBlock(t *testing.T, c *deploytest.Cluster, node int, stream string) st
 const (
 	inLength  = 1
 	inSubject = 30
+	wholeFile = -1 // nothing is left of the file
 )
 
 // damageMessage stops a node, flips a bit of a message of its replica, and starts the
@@ -41,11 +42,15 @@ func damageMessage(t *testing.T, c *deploytest.Cluster, node int, stream string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := 0
-	for range message - 1 {
-		at += int(binary.LittleEndian.Uint32(data[at:]) &^ (1 << 31))
+	if place == wholeFile {
+		data = nil
+	} else {
+		at := 0
+		for range message - 1 {
+			at += int(binary.LittleEndian.Uint32(data[at:]) &^ (1 << 31))
+		}
+		data[at+place] ^= 1
 	}
-	data[at+place] ^= 1
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -152,10 +157,11 @@ func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 }
 
 // Nor is one that waits for what it was given before: what the log cannot read any more
-// comes all the same, whether the log takes it for removed or tries it again and again.
+// comes all the same, whether the log takes it for removed or expired, or tries it again and
+// again.
 func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	for name, place := range map[string]int{"taken for removed": inLength, "tried again": inSubject} {
+	for name, place := range map[string]int{"taken for removed": inLength, "tried again": inSubject, "taken for expired": wholeFile} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := deploytest.Start(t, readLate)

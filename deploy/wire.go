@@ -91,7 +91,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker)); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker), n.serveFront(projects.control, broker)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
@@ -271,7 +271,7 @@ func (n *Node) newBroker(projects *tenants) (*mapping.Broker, error) {
 	}
 	return mapping.New(mapping.Options{
 		Tenants: projects, SealingKeys: sealing, Nodes: n.apiNodes, Damaged: n.suspect,
-		Elsewhere: elsewhere(projects.control, n.apiNodes), Log: n.log,
+		Elsewhere: elsewhere(projects.control, n.apiNodes), Fronts: fronts(projects.control, n.apiNodes), Log: n.log,
 	})
 }
 

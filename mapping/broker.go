@@ -43,6 +43,9 @@ type Options struct {
 	// Elsewhere, if set, asks the other nodes which deliveries of a group came to them, as
 	// Broker.Given answers. A node that does not answer is left out.
 	Elsewhere func(ctx context.Context, group dms.GroupRef, from, to uint64) ([]Run, error)
+	// Fronts, if set, asks the other nodes where their replicas of a queue begin, as Front
+	// answers.
+	Fronts func(ctx context.Context, queue dms.QueueRef) ([]uint64, error)
 }
 
 // Broker carries out the operations of all projects on one node.
@@ -56,6 +59,7 @@ type Broker struct {
 	idleClose   time.Duration
 	damaged     func()
 	elsewhere   func(context.Context, dms.GroupRef, uint64, uint64) ([]Run, error)
+	fronts      func(context.Context, dms.QueueRef) ([]uint64, error)
 
 	stop    context.CancelCauseFunc // ends everything sessions do by themselves
 	base    context.Context
@@ -87,6 +91,7 @@ func New(o Options) (*Broker, error) {
 		idleClose:   o.IdleClose,
 		damaged:     o.Damaged,
 		elsewhere:   o.Elsewhere,
+		fronts:      o.Fronts,
 		sessions:    make(map[tenancy.ProjectID]*session),
 	}
 	if b.damaged == nil {

@@ -134,14 +134,14 @@ func (s *session) makeUpRow(at reading, from, to uint64) {
 
 // fillDropped is fillGap for a reading that may have ended, or expired, by now.
 func (s *session) fillDropped(ctx context.Context, at reading, from, to uint64) (int, error) {
-	info, err := s.streamInfo(ctx, streamName(at.Queue), nil)
+	front, err := s.front(ctx, at.GroupRef.QueueRef)
 	if code(err) == codeNoStream {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	if from = max(from, info.State.FirstSeq); from > to {
+	if from = max(from, front); from > to {
 		return 0, nil
 	}
 	q, err := s.queue(ctx, at.Queue)

@@ -116,8 +116,8 @@ func (d *dispatcher) bridge(h *behind, g gap) {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(d.s.base, bridgeLimit)
 		defer cancel()
-		if info, err := d.s.streamInfo(ctx, streamName(d.ref.Queue), nil); err == nil {
-			g.from = max(g.from, info.State.FirstSeq) // the front has expired
+		if front, err := d.s.front(ctx, d.q.Ref); err == nil {
+			g.from = max(g.from, front) // what is before has expired
 		}
 		if g.explained() {
 			return // what lies before was purged or has expired
@@ -157,7 +157,7 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 		found := make(map[uint64]found)
 		var gone error // what was missing at last
 		for attempt := 0; ; attempt++ {
-			missing, err := s.gather(ctx, stream, from, end, found)
+			missing, err := s.gather(ctx, q.Ref, from, end, found)
 			if err == nil && missing == 0 {
 				break
 			}
@@ -190,7 +190,8 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 
 // gather adds what two replicas have between two sequences to what was found, and
 // returns how many are missing still. What has expired is not missing.
-func (s *session) gather(ctx context.Context, stream string, from, to uint64, into map[uint64]found) (missing int, err error) {
+func (s *session) gather(ctx context.Context, queue dms.QueueRef, from, to uint64, into map[uint64]found) (missing int, err error) {
+	stream := streamName(queue.Queue)
 	near, err := s.scan(ctx, stream, ">", from, int(to-from+1))
 	if err != nil {
 		return 0, err
@@ -200,11 +201,11 @@ func (s *session) gather(ctx context.Context, stream string, from, to uint64, in
 			into[f.seq] = f
 		}
 	}
-	info, err := s.streamInfo(ctx, stream, nil)
+	front, err := s.front(ctx, queue)
 	if err != nil {
 		return 0, err
 	}
-	for seq := max(from, info.State.FirstSeq); seq <= to; seq++ {
+	for seq := max(from, front); seq <= to; seq++ {
 		if _, ok := into[seq]; ok {
 			continue
 		}

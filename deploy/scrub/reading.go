@@ -139,7 +139,11 @@ func (s *Scrubber) readAtStart(ctx context.Context) error {
 		failed = errors.Join(failed, err)
 		streams++
 	}
-	s.o.Log.LogAttrs(ctx, slog.LevelInfo, "messages were read after the start", slog.Int("streams", streams), slog.Duration("took", time.Since(began)))
+	select {
+	case <-s.first:
+		s.o.Log.LogAttrs(ctx, slog.LevelInfo, "replicas were read and compared after the start", slog.Int("read", streams), slog.Duration("took", time.Since(began)))
+	case <-ctx.Done():
+	}
 	return failed
 }
 

@@ -127,3 +127,17 @@ func TestWhatTheStorageCannotReadIsLookedInto(t *testing.T) {
 		})
 	}
 }
+
+// What is missing at the front of a stream is not missed in its files.
+func TestAFrontThatIsMissingIsFoundRightAfterTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := func(r Replica) Replica { r.FirstAt = time.Now().UnixNano(); return r }
+		g := &stage{own: []Replica{began(whole(50, 100))}, others: []Words{says(began(whole(1, 100))), says(leading(began(whole(1, 100))))}}
+		g.remove = func() error { g.own[0] = began(whole(1, 100)); return nil }
+		s := g.start(t)
+		pass(15 * time.Second)
+		if diff := cmp.Diff([]string{Repaired}, states(s)); diff != "" {
+			t.Errorf("findings (-want +got):\n%s", diff)
+		}
+	})
+}

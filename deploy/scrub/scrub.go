@@ -110,6 +110,7 @@ type Scrubber struct {
 	reads chan struct{} // asks for a reading
 	wants chan Key      // asks for a reading of one stream
 	torn  chan string   // asks for a look into a stream of this name
+	first chan struct{} // closed when replicas have been compared after the start
 
 	// Of the goroutine that compares: how often replicas were removed, those whose
 	// rebuilding is awaited, and differences that may be explained by clocks.
@@ -151,7 +152,7 @@ func Start(o Options) (*Scrubber, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Scrubber{
-		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), wants: make(chan Key, wanted), torn: make(chan string, wanted), sums: make(map[Key][]Sum),
+		o: o, stop: cancel, now: make(chan struct{}, 1), reads: make(chan struct{}, 1), wants: make(chan Key, wanted), torn: make(chan string, wanted), first: make(chan struct{}), sums: make(map[Key][]Sum),
 		rebuilds: make(map[Key]int), removed: make(map[Key]bool), lasting: make(map[Key]since),
 	}
 	s.work.Go(func() { s.compare(ctx) })
@@ -235,6 +236,8 @@ func (s *Scrubber) Counts() Counts {
 func (s *Scrubber) compare(ctx context.Context) {
 	t := time.NewTicker(s.o.Every)
 	defer t.Stop()
+	s.compareAtStart(ctx)
+	close(s.first)
 	for {
 		select {
 		case <-ctx.Done():
@@ -248,6 +251,23 @@ func (s *Scrubber) compare(ctx context.Context) {
 		}
 		s.repairAll(ctx)
 	}
+}
+
+// compareAtStart compares as soon as all nodes tell what they store: what is missing at the
+// front of a stream is not missed in its files.
+func (s *Scrubber) compareAtStart(ctx context.Context) {
+	if s.o.AtStart <= 0 {
+		return
+	}
+	for end := time.Now().Add(s.o.AtStart); time.Now().Before(end); {
+		if s.pass(ctx) == nil {
+			break
+		}
+		if sleep(ctx, lookEvery) != nil {
+			return
+		}
+	}
+	s.repairAll(ctx)
 }
 
 // pass looks at all streams, and again at those that look wrong.

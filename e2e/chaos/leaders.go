@@ -36,7 +36,7 @@ var (
 	newConsumerLeader = regexp.MustCompile(`new consumer leader for '\S+ > (\S+) > ([^\s']+)'`)
 	newMetaLeader     = []byte("Self is new JetStream cluster metadata leader")
 
-	wasRead    = []byte(`"messages were read after the start"`)
+	wasRead    = []byte(`"replicas were read and compared after the start"`)
 	isDamaged  = []byte(`"a replica is damaged: it is kept from leading and rebuilt"`)
 	wasRebuilt = []byte(`"a replica was rebuilt from the others"`)
 )
