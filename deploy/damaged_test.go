@@ -139,29 +139,36 @@ func TestADamagedReplicaIsFoundAndRebuilt(t *testing.T) {
 // Between scrubs a reader is not fooled: what its log goes over comes all the same.
 func TestAReaderIsNotFooledByADamagedReplica(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	c := deploytest.Start(t, readLate)
-	via := func(i int) *caller { return manager(t, c, i) }
-	queue, group := makeQueue(via(0))
-	const messages = 200
-	store(via(0), queue, 0, messages)
-	settled := drain(t, via(0), group, 20)
-	node, stream := leaderOf(t, c)
-	damageMessage(t, c, node, stream, 100, inLength)
-	makeLead(t, c, node, stream, 1)
-	got := drain(t, via(node), group, messages-len(settled))
-	for n := range messages {
-		if got[n]+settled[n] == 0 {
-			t.Errorf("message %d does not come", n)
-		}
+	for name, c := range map[string]struct{ messages, size, damaged, place int }{
+		"in the middle": {200, 4000, 100, inLength},
+		// Enough for a second file, with which the damaged replica begins then.
+		"at the front": {400, 40_000, 1, wholeFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := deploytest.Start(t, readLate)
+			via := func(i int) *caller { return manager(t, cluster, i) }
+			queue, group := makeQueue(via(0))
+			storeSized(via(0), queue, 0, c.messages, c.size)
+			settled := drain(t, via(0), group, 20)
+			node, stream := leaderOf(t, cluster)
+			damageMessage(t, cluster, node, stream, c.damaged, c.place)
+			makeLead(t, cluster, node, stream, 1)
+			got := drain(t, via(node), group, c.messages-len(settled))
+			for n := range c.messages {
+				if got[n]+settled[n] == 0 {
+					t.Errorf("message %d does not come", n)
+				}
+			}
+		})
 	}
 }
 
 // Nor is one that waits for what it was given before: what the log cannot read any more
-// comes all the same, whether the log takes it for removed or expired, or tries it again and
-// again.
+// comes all the same, whether the log takes it for removed or tries it again and again.
 func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	for name, place := range map[string]int{"taken for removed": inLength, "tried again": inSubject, "taken for expired": wholeFile} {
+	for name, place := range map[string]int{"taken for removed": inLength, "tried again": inSubject} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := deploytest.Start(t, readLate)
