@@ -25,11 +25,13 @@ func firstBlock(t *testing.T, c *deploytest.Cluster, node int, stream string) st
 }
 
 // Places of a message's record whose damage is found when the file is read: a byte of its
-// length, which ends the file for the server, or of its subject, which spoils one message.
+// length, which ends the file for the server, of its sequence, high up, or of its subject,
+// which spoils one message.
 const (
-	inLength  = 1
-	inSubject = 30
-	wholeFile = -1 // nothing is left of the file
+	inLength   = 1
+	inSequence = 11
+	inSubject  = 30
+	wholeFile  = -1 // nothing is left of the file
 )
 
 // damageMessage stops a node, flips a bit of a message of its replica, and starts the
@@ -198,25 +200,32 @@ func TestWhatADamagedLeaderCannotDeliverAgainComes(t *testing.T) {
 	}
 }
 
-// A replica that was damaged while its node was down does not get to lead.
+// A replica that was damaged while its node was down does not get to lead, nor does it keep
+// the node from starting.
 func TestDamageOfANodeThatWasDownIsRepairedAtOnce(t *testing.T) {
-	t.Parallel()             // it waits more than it works
-	c := deploytest.Start(t) // compares once a minute, reads all once a day
-	via := manager(t, c, 0)
-	queue, _ := makeQueue(via)
-	store(via, queue, 0, 200)
-	node, stream := leaderOf(t, c)
-	damageMessage(t, c, node, stream, 100, inSubject)
-	other := (node + 1) % deploytest.Size
-	waitWithin(t, recovery, "the replica to be rebuilt", func() (string, bool) {
-		s := clusterState(t, c, other)
-		for _, n := range s.Nodes {
-			for _, f := range n.Findings {
-				if f.Stream == stream && f.State == "repaired" && n.Name == fmt.Sprintf("n%d", node+1) {
-					return "", true
+	t.Parallel() // it waits more than it works
+	for name, place := range map[string]int{"a subject": inSubject, "a sequence": inSequence} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := deploytest.Start(t) // compares once a minute, reads all once a day
+			via := manager(t, c, 0)
+			queue, _ := makeQueue(via)
+			// Enough for a second file: what is missing at the end of the last one is fetched.
+			storeSized(via, queue, 0, 400, 40_000)
+			node, stream := leaderOf(t, c)
+			damageMessage(t, c, node, stream, 100, place)
+			other := (node + 1) % deploytest.Size
+			waitWithin(t, recovery, "the replica to be rebuilt", func() (string, bool) {
+				s := clusterState(t, c, other)
+				for _, n := range s.Nodes {
+					for _, f := range n.Findings {
+						if f.Stream == stream && f.State == "repaired" && n.Name == fmt.Sprintf("n%d", node+1) {
+							return "", true
+						}
+					}
 				}
-			}
-		}
-		return fmt.Sprintf("%+v", s), false
-	})
+				return fmt.Sprintf("%+v", s), false
+			})
+		})
+	}
 }

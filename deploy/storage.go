@@ -9,6 +9,7 @@ import (
 
 	"dms/deploy/engine"
 	"dms/deploy/keys"
+	"dms/deploy/scrub"
 
 	"github.com/nats-io/nats.go"
 )
@@ -44,6 +45,10 @@ type place struct {
 	restarts int
 }
 
+// defuseLimit bounds how long the files that were written last are looked through before a
+// start.
+const defuseLimit = 2 * time.Second
+
 // oneMember is the storage of a node in a cluster of three.
 type oneMember struct{ *engine.Seat }
 
@@ -56,10 +61,14 @@ func startMember(c Config, set *keys.Set, log *slog.Logger) (storage, error) {
 			advertise = p.Address
 		}
 	}
+	var prepare func(string) error
+	if !c.Disk.Encrypted {
+		prepare = func(store string) error { return scrub.Defuse(store, defuseLimit, log) }
+	}
 	m, err := engine.TakeSeat(engine.Options{
 		Name: c.Node, Dir: filepath.Join(c.DataFolder, "member"), Keys: set,
 		RouteAddr: c.Cluster.Listen, Advertise: advertise, Routes: routes,
-		MaxStore: int64(c.Disk.Limit), Encrypted: c.Disk.Encrypted, Accounts: ownAccounts(c, set), Log: log,
+		MaxStore: int64(c.Disk.Limit), Encrypted: c.Disk.Encrypted, Accounts: ownAccounts(c, set), Prepare: prepare, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)

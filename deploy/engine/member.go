@@ -56,6 +56,11 @@ func Start(o Options) (*Member, error) {
 	if err := o.dropDamaged(o.Log); err != nil {
 		return nil, err
 	}
+	if o.Prepare != nil {
+		if err := o.Prepare(o.storeDir()); err != nil {
+			return nil, err
+		}
+	}
 	resolver, had, err := openResolver(o, budget)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type Options struct {
 	// Accounts makes tokens of accounts, by public key, that are put where the member has
 	// lost them, knowing how many bytes the member stores at most; nil is none.
 	Accounts func(bytes int64) (map[string]string, error)
+	// Prepare, if set, is called with the folder of the store before each start.
+	Prepare func(store string) error
 	// Encrypted stores everything under a key of Keys. It is for the life of the data folder:
 	// a member with the other setting refuses to start on it.
 	Encrypted bool
