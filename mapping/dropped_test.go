@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -76,17 +75,7 @@ func TestMessagesThatTheLogTookForRemovedReachTheGroupOnce(t *testing.T) {
 	say(4, 0, removedReasons[1])
 	say(5, 3, removedReasons[0]) // of a reading that is not this one
 	say(7, 3, removedReasons[0])
-	var all []string
-	for len(all) < 2 {
-		ds := receive(t, other, f.group, live(10, 20*time.Second))
-		if len(ds) == 0 {
-			break
-		}
-		all = append(all, bodies(ds)...)
-		acknowledge(t, other, f.group, dms.Live, acks(ds), len(ds))
-	}
-	slices.Sort(all)
-	if d := cmp.Diff([]string{"m2", "m4"}, all); d != "" {
+	if d := cmp.Diff([]string{"m2", "m4"}, settleAll(t, other, f.group, 2)); d != "" {
 		t.Errorf("messages (-want +got):\n%s", d)
 	}
 	if more := receive(t, f.b, f.group, live(10, time.Second)); len(more) > 0 {

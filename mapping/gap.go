@@ -201,27 +201,32 @@ func (s *session) gather(ctx context.Context, queue dms.QueueRef, from, to uint6
 			into[f.seq] = f
 		}
 	}
-	front, err := s.front(ctx, queue)
-	if err != nil {
-		return 0, err
-	}
-	for seq := max(from, front); seq <= to; seq++ {
+	var gone []uint64
+	for seq := from; seq <= to; seq++ {
 		if _, ok := into[seq]; ok {
 			continue
 		}
 		m, err := s.stored(ctx, stream, seq)
-		switch {
-		case absent(err):
-			missing++
+		if absent(err) {
+			gone = append(gone, seq)
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return 0, err
 		}
 		if into[seq], err = m.found(); err != nil {
 			return 0, err
 		}
 	}
-	return missing, nil
+	if len(gone) == 0 {
+		return 0, nil
+	}
+	front, err := s.front(ctx, queue) // it may take seconds, and is nearly never asked for
+	if err != nil {
+		return 0, err
+	}
+	expired, _ := slices.BinarySearch(gone, front)
+	return len(gone) - expired, nil
 }
 
 // intoLane puts messages of the queue into the group's lane, each once however often, and

@@ -178,22 +178,29 @@ func TestMessagesThatTheLogWentOverReachTheGroupOnce(t *testing.T) {
 			t.Fatalf("%d messages were found: %v", n, err)
 		}
 	}
-	var all []string
-	for len(all) < 3 {
-		got := receive(t, f.b, f.group, live(10, 20*time.Second))
-		if len(got) == 0 {
-			break
-		}
-		all = append(all, bodies(got)...)
-		acknowledge(t, f.b, f.group, dms.Live, acks(got), len(got))
-	}
-	slices.Sort(all)
-	if d := cmp.Diff([]string{"m2", "m3", "m4"}, all); d != "" {
+	if d := cmp.Diff([]string{"m2", "m3", "m4"}, settleAll(t, f.b, f.group, 3)); d != "" {
 		t.Errorf("messages (-want +got):\n%s", d)
 	}
 	if more := receive(t, f.b, f.group, live(10, time.Second)); len(more) > 0 {
 		t.Errorf("and %v come once more", bodies(more))
 	}
+}
+
+// settleAll consumes and settles at least so many messages, unless no more come, and returns
+// their bodies in order.
+func settleAll(t *testing.T, b *Broker, group dms.GroupRef, least int) []string {
+	t.Helper()
+	var all []string
+	for len(all) < least {
+		ds := receive(t, b, group, live(10, 20*time.Second))
+		if len(ds) == 0 {
+			break
+		}
+		all = append(all, bodies(ds)...)
+		acknowledge(t, b, group, dms.Live, acks(ds), len(ds))
+	}
+	slices.Sort(all)
+	return all
 }
 
 // A damaged replica may lead a group from the start of the nodes on.
