@@ -91,7 +91,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker), n.serveFront(projects.control, broker)); err != nil {
+	if err := errors.Join(n.serveLive(projects.control), n.serveGiven(projects.control, broker)); err != nil {
 		return nil, err
 	}
 	api, err := facade.New(facade.Options{
