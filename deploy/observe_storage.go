@@ -99,7 +99,7 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 	for _, account := range info.AccountDetails {
 		project, err := tenancy.ParseProjectID(account.Name)
 		for _, s := range account.Streams {
-			led := countReplicas(state, s.Cluster, m.Name())
+			led := countReplicas(state, s.Cluster, m.Name(), replicas)
 			if state != nil && led {
 				state.LedStreams++
 			}
@@ -108,7 +108,7 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 				First: s.State.FirstSeq, Last: s.State.LastSeq, FirstAt: millis(s.State.FirstTime), LastAt: millis(s.State.LastTime),
 			}
 			for _, c := range s.Consumer {
-				if !countReplicas(state, c.Cluster, m.Name()) {
+				if !countReplicas(state, c.Cluster, m.Name(), 0) { // passing ones have one replica
 					continue
 				}
 				if state != nil {
@@ -132,29 +132,38 @@ func readMember(m *engine.Member, state *monitor.Node) ([]mapping.LogFigures, er
 }
 
 // countReplicas reports whether the member leads the replicated log, and counts the log
-// and the replicas of one that it leads.
-func countReplicas(state *monitor.Node, c *server.ClusterInfo, member string) bool {
+// and the replicas of one that it leads. A replica of at least so many that takes no part
+// yet is behind, and so is each replica of a log that nobody leads.
+func countReplicas(state *monitor.Node, c *server.ClusterInfo, member string, least int) bool {
 	if c == nil {
 		return true // not replicated, so there is nobody else
 	}
-	if state != nil {
-		state.RaftGroups++
+	led := c.Leader == member
+	if state == nil {
+		return led
 	}
-	if c.Leader != member {
+	state.RaftGroups++
+	if c.Leader == "" {
+		state.Behind++
+	}
+	if !led {
 		return false
 	}
-	if state != nil {
-		for _, p := range c.Replicas {
-			switch {
-			case p.Offline:
-				state.Offline++
-			case p.Current:
-				state.Current++
-			default:
-				state.Behind++
-			}
+	for _, p := range c.Replicas {
+		switch {
+		case p.Offline:
+			state.Offline++
+		case p.Current:
+			state.Current++
+		default:
+			state.Behind++
 		}
 	}
+	missing := max(least-1-len(c.Replicas), 0)
+	if c.Desired != nil { // another one is to take part, or one of these no more
+		missing = max(missing, 1)
+	}
+	state.Behind += missing
 	return true
 }
 
