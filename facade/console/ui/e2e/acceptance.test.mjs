@@ -372,5 +372,24 @@ test('14: what belongs to another project gives the same page as what never was'
     assert.deepEqual(seen[0], seen[1]);
     assert.doesNotMatch(seen[0].text, /theirs|secret/);
   }
+  // It stands while it is asked for again.
+  for (const path of [`/queues/${never}`, `/queues/${never}/groups/g-${never}`]) {
+    await visit(page, path);
+    let asked;
+    const again = new Promise((resolve) => (asked = resolve));
+    let answer;
+    await page.route(`**/queues/${never}?*`, async (route) => {
+      asked();
+      await new Promise((resolve) => (answer = resolve));
+      await route.continue();
+    });
+    await page.keyboard.press('r');
+    await again;
+    await page.locator('.busy.on').waitFor({ state: 'attached' });
+    assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'There is nothing here');
+    answer();
+    await settled(page);
+    await page.unroute(`**/queues/${never}?*`);
+  }
   await close();
 });

@@ -8,6 +8,7 @@ import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { json } from '../api/http';
 import { peek } from '../api/messages';
+import { useFailure } from '../api/failure';
 import { listGroups, showLatest, showQueue } from '../api/queries';
 import type { Purged } from '../api/types';
 import { useFlash } from '../app/flash';
@@ -38,13 +39,15 @@ export default function GroupPage() {
   const latest = useQuery({ ...showLatest(project.id, queueId), refetchInterval: live.every(10_000), enabled: queue.isSuccess });
   const group = groups.data?.groups.find((g) => g.id === groupId);
   const above = [{ text: t('nav.queues'), path: '/queues' }, ...(queue.data ? [{ text: queue.data.name, path: `/queues/${queueId}` }, { text: t('queue.groups'), path: `/queues/${queueId}?tab=groups` }] : [])];
-  const error = queue.error ?? groups.error;
+  const queueFailure = useFailure(queue);
+  const groupsFailure = useFailure(groups);
+  const error = queueFailure ?? groupsFailure;
   if (error || !queue.data || !group) {
     const missing = error ?? groups.data;
     return (
       <SpaceBetween size="l">
         <PageHeader title={missing ? t('state.notfound') : t('state.loading')} above={above} />
-        {error ? <Failure error={error} retry={() => void (queue.error ? queue.refetch() : groups.refetch())} /> : groups.data ? <NotFound /> : <Skeleton lines={6} />}
+        {error ? <Failure error={error} retry={() => void (queueFailure ? queue.refetch() : groups.refetch())} /> : groups.data ? <NotFound /> : <Skeleton lines={6} />}
       </SpaceBetween>
     );
   }

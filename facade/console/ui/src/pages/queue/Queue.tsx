@@ -5,6 +5,7 @@ import Tabs from '@cloudscape-design/components/tabs';
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, type ComponentType } from 'react';
 import { useParams, useSearchParams } from 'react-router';
+import { useFailure } from '../../api/failure';
 import { showLatest, showQueue } from '../../api/queries';
 import type { Queue } from '../../api/types';
 import { PageHeader } from '../../app/page';
@@ -42,11 +43,12 @@ export default function QueuePage() {
   const found = useQuery(showQueue(project, id));
   const latest = useQuery({ ...showLatest(project, id), refetchInterval: live.every(10_000), enabled: found.isSuccess });
   const above = [{ text: t('nav.queues'), path: '/queues' }];
+  const failure = useFailure(found);
   if (!found.data) {
     return (
       <SpaceBetween size="l">
-        <PageHeader title={found.error ? t('state.notfound') : t('state.loading')} above={above} />
-        {found.error ? <Failure error={found.error} retry={() => void found.refetch()} /> : <Skeleton lines={6} />}
+        <PageHeader title={failure ? t('state.notfound') : t('state.loading')} above={above} />
+        {failure ? <Failure error={failure} retry={() => void found.refetch()} /> : <Skeleton lines={6} />}
       </SpaceBetween>
     );
   }
