@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"dms/deploy/engine"
 	"dms/facade"
 )
 
@@ -147,6 +148,10 @@ func (n *Node) wait(ctx context.Context) error {
 		return err
 	}
 }
+
+// ErrStuck is the error of a node whose storage did not end, as the engine's does when it waits
+// for itself. Another process can take the node's place at once.
+var ErrStuck = engine.ErrStuck
 
 // Run makes a node of a cluster and runs it until the context ends or the node fails.
 func Run(ctx context.Context, c Config, log *slog.Logger) error {

@@ -89,9 +89,6 @@ func (s oneMember) Places() []place {
 
 func (s oneMember) MaxStore() (int64, error) { return maxStore(s.Member()) }
 
-// Failed yields nothing: a seat runs another member by itself.
-func (s oneMember) Failed() <-chan error { return nil }
-
 func maxStore(m *engine.Member) (int64, error) {
 	if m == nil {
 		return 0, fmt.Errorf("storage: %w", engine.ErrStopped)

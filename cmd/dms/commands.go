@@ -64,7 +64,12 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return deploy.Run(cmd.Context(), c, log)
+			err = deploy.Run(cmd.Context(), c, log)
+			if errors.Is(err, deploy.ErrStuck) && cmd.Context().Err() == nil {
+				log.Error("the process starts itself again", "err", err)
+				err = errors.Join(err, startAgain())
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "configuration file of this node")

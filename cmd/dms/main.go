@@ -77,3 +77,13 @@ type usageError string
 
 func (e usageError) Error() string        { return string(e) }
 func (e usageError) Is(target error) bool { return target == errUsage }
+
+// startAgain puts a new process of the same program, with the same arguments, in the place
+// of this one. It returns only if it cannot.
+func startAgain() error {
+	path, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(path, os.Args, os.Environ())
+	}
+	return fmt.Errorf("start the process again: %w", err)
+}

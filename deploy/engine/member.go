@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,6 +17,9 @@ import (
 const (
 	startLimit = 2 * time.Minute // recovery of a large store comes before the listeners
 	pollEvery  = 10 * time.Millisecond
+	// shutLimit is how long a server may take to end once nobody waits for leads any more. Its
+	// storage takes seconds; what takes longer waits for itself.
+	shutLimit = 30 * time.Second
 )
 
 // Member is one running member of the cluster.
@@ -201,18 +206,17 @@ func (m *Member) Name() string { return m.opts.Name }
 
 // Stop hands leadership to the other members, closes connections and waits until
 // nothing of the member runs. When the context ends first, the rest is cut short and
-// the context's error returned. Stopping a stopped member does nothing.
+// the context's error returned. Stopping a stopped member does nothing. ErrStuck is as in Abort.
 func (m *Member) Stop(ctx context.Context) error {
 	if !m.end() {
-		m.server.WaitForShutdown()
-		return nil
+		return m.shut(nil)
 	}
 	// What cannot be handed over in time is so by the server's own way.
 	if err := m.HandOver(ctx); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelInfo, "not all was handed over", slog.Any("err", err))
 	}
 	done := make(chan struct{})
-	go func() { // ends with the server; awaited below
+	go func() { // ends with the server; awaited by shut
 		defer close(done)
 		m.server.LameDuckShutdown()
 	}()
@@ -223,18 +227,40 @@ func (m *Member) Stop(ctx context.Context) error {
 		err = fmt.Errorf("stop member %s: %w", m.opts.Name, ctx.Err())
 	}
 	// Also after a lame duck: it leaves a server alone that never listened.
-	m.server.Shutdown()
-	m.server.WaitForShutdown()
-	<-done
-	return err
+	return errors.Join(err, m.shut(done))
 }
 
-// Abort stops without handing over leadership, and waits.
-func (m *Member) Abort() {
-	if m.end() {
+// Abort stops without handing over leadership, and waits. ErrStuck says that the server does
+// not end: its listeners and files stay open until the process does, which has to.
+func (m *Member) Abort() error {
+	m.end()
+	return m.shut(nil)
+}
+
+// shut ends the server and waits for that and for what else is ending it, if anything is.
+func (m *Member) shut(also <-chan struct{}) error {
+	done := make(chan struct{})
+	go func() { // ends with the server, or with the process
+		defer close(done)
+		if m.opts.onShut != nil {
+			m.opts.onShut()
+		}
 		m.server.Shutdown()
+		m.server.WaitForShutdown()
+		if also != nil {
+			<-also
+		}
+	}()
+	limit := time.NewTimer(cmp.Or(m.opts.shutWithin, shutLimit))
+	defer limit.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-limit.C:
+		err := refuse(ErrStuck, "member %s", m.opts.Name)
+		m.log.LogAttrs(context.Background(), slog.LevelError, "the member does not end", slog.Any("err", err))
+		return err
 	}
-	m.server.WaitForShutdown()
 }
 
 // end marks the member as stopped on purpose and stops watching it. It reports whether

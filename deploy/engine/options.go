@@ -55,6 +55,8 @@ type Options struct {
 
 	onFail       func(error)         // besides Failed; must not block
 	onUnreadable func(stream string) // as bridge's; must not block
+	onShut       func()              // before the server is ended
+	shutWithin   time.Duration       // 0 is shutLimit
 }
 
 func (o Options) check() error {

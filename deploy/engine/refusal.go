@@ -17,6 +17,7 @@ var (
 	ErrDiskTooSmall   = errors.New("the disk is too small")
 	ErrStorageLost    = errors.New("the member has stopped using its storage")
 	ErrStopped        = errors.New("the member has stopped")
+	ErrStuck          = errors.New("the embedded server does not end, so that its process has to")
 	ErrFailed         = errors.New("the embedded server failed")
 )
 

@@ -25,6 +25,8 @@ const (
 	restartFree = 32 << 20
 	// handOver bounds how long a member may take to stop for work on its folder.
 	handOver = 10 * time.Second
+	// lookEvery is the pause between looks whether a member could run again.
+	lookEvery = time.Second
 	// mostUnreadable bounds the names of streams that wait to be looked into.
 	mostUnreadable = 16
 )
@@ -40,6 +42,7 @@ type Seat struct {
 	work sync.WaitGroup // the keeper, owned by Stop
 	// unreadable has streams in which whoever sat here could not read a message.
 	unreadable chan string
+	failed     chan error
 
 	mu       sync.Mutex
 	member   *Member // nil while it is down
@@ -67,7 +70,7 @@ func TakeSeat(o Options) (*Seat, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Seat{opts: o, log: m.log, stop: cancel, jobs: make(chan job), member: m, unreadable: unreadable}
+	s := &Seat{opts: o, log: m.log, stop: cancel, jobs: make(chan job), member: m, unreadable: unreadable, failed: make(chan error, 1)}
 	s.work.Go(func() { s.keep(ctx) })
 	return s, nil
 }
@@ -85,12 +88,20 @@ func (s *Seat) keep(ctx context.Context) {
 		case err := <-m.Failed():
 			s.log.LogAttrs(ctx, slog.LevelError, "the member failed and is started again when it can run", slog.Any("err", err))
 			s.leave(err)
-			m.Abort()
+			if err := m.Abort(); err != nil {
+				s.giveUp(ctx, err)
+				return
+			}
 		case j := <-s.jobs:
 			s.leave(errors.New("its folder is being worked on"))
 			stopping, cancel := context.WithTimeout(ctx, handOver)
 			err := m.Stop(stopping)
 			cancel()
+			if errors.Is(err, ErrStuck) {
+				j.done <- err
+				s.giveUp(ctx, err)
+				return
+			}
 			if err != nil {
 				s.log.LogAttrs(ctx, slog.LevelWarn, "the member was cut short", slog.Any("err", err))
 			}
@@ -105,6 +116,26 @@ func (s *Seat) keep(ctx context.Context) {
 		}
 	}
 }
+
+// giveUp leaves a member alone that does not end. No other can take its place beside it, so
+// the seat fails; not before a member could run there, or the next process would not start.
+func (s *Seat) giveUp(ctx context.Context, why error) {
+	s.leave(why)
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for s.opts.fit() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+	s.failed <- why // never blocks: one place, written once
+}
+
+// Failed yields one error, ErrStuck, when a member could run here again, but in another
+// process only.
+func (s *Seat) Failed() <-chan error { return s.failed }
 
 // leave says that nobody sits here, and why.
 func (s *Seat) leave(why error) {
@@ -131,7 +162,7 @@ func (s *Seat) fill(ctx context.Context, pause *time.Duration, atOnce bool) bool
 			m, err = Start(s.opts)
 		}
 		if err == nil && ctx.Err() != nil {
-			m.Abort() // nobody would stop it
+			m.Abort() //nolint:errcheck // nobody would stop it, or notice that it does not end
 			return false
 		}
 		if err == nil {

@@ -173,3 +173,64 @@ func TestAFolderWithoutItsMarkIsNotRunOn(t *testing.T) {
 		t.Errorf("without its mark the folder is fit: %v", err)
 	}
 }
+
+// A server that waits for itself cannot be ended, nor another one run beside it: the seat
+// says so, once another process could have the place.
+func TestASeatFailsWhenItsMemberDoesNotEnd(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T, *Seat) error{
+		"after a failure": func(_ *testing.T, s *Seat) error { return s.Member().server.DisableJetStream() },
+		"for work on its folder": func(t *testing.T, s *Seat) error {
+			err := s.Work(t.Context(), func(string) error {
+				t.Error("the folder was worked on although the member still has it")
+				return nil
+			})
+			if !errors.Is(err, ErrStuck) {
+				return fmt.Errorf("the work ended with %v, want %v", err, ErrStuck)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := seats(t)[0]
+			waitSeat(t, s)
+			m, free := s.Member(), make(chan struct{})
+			t.Cleanup(func() {
+				close(free)
+				m.server.WaitForShutdown()
+			})
+			m.opts.onShut, m.opts.shutWithin = func() { <-free }, 50*time.Millisecond
+			mark := filepath.Join(s.opts.Dir, identityFile)
+			if err := os.Rename(mark, mark+".away"); err != nil {
+				t.Fatal(err)
+			}
+			if err := begin(t, s); err != nil {
+				t.Fatal(err)
+			}
+			wait(t, func() string {
+				if err := s.Down(); !errors.Is(err, ErrStuck) {
+					return fmt.Sprintf("the seat says %v", err)
+				}
+				return ""
+			})
+			select {
+			case err := <-s.Failed():
+				t.Errorf("it failed before another process could start: %v", err)
+			default:
+			}
+			if err := os.Rename(mark+".away", mark); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-s.Failed():
+				if !errors.Is(err, ErrStuck) {
+					t.Errorf("it failed with %v, want %v", err, ErrStuck)
+				}
+			case <-time.After(within):
+				t.Error("it did not fail")
+			}
+			if s.Member() != nil || s.Restarts() != 0 {
+				t.Errorf("another member runs beside it, after %d restarts", s.Restarts())
+			}
+		})
+	}
+}

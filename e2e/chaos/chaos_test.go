@@ -63,6 +63,33 @@ func TestAcknowledgedMessagesSurvive(t *testing.T) {
 	}
 }
 
+// A storage that does not end, as the engine's when it waits for itself, costs a process
+// and nothing else.
+func TestANodeWhoseStorageDoesNotEndStartsItselfAgain(t *testing.T) {
+	if notRun(t) || *loadFor > 0 {
+		return
+	}
+	s, dir := newSeed(t), folder(t)
+	c, err := newCluster(t, clusterOptions{number: 3, build: shipped, disk: shortDisk, logs: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.play(t.Context(), round{
+		seed: s, rate: 100, deck: []fault{{name: "stuck", title: "a storage that does not end", strike: stick}}, section: 10 * time.Second, file: filepath.Join(dir, "stuck.jsonl"),
+	}, t.Logf)
+	if err != nil {
+		t.Fatalf("repeat with -chaos.seed=%d: %v", s, err)
+	}
+	sum := newTally(s, time.Minute, "")
+	if err := sum.add(p); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%v\n%v", p.Outcome, sum)
+	if !sum.ok() || len(sum.Complaints) > 0 {
+		t.Errorf("this is not a correct service; repeat with -chaos.seed=%d", s)
+	}
+}
+
 // A long run is made by make chaos.
 func TestChaos(t *testing.T) {
 	if notRun(t) || *loadFor == 0 {

@@ -54,7 +54,7 @@ func flags() string {
 
 // builds are those that the tests need; that with a wrong clock takes long to make.
 func builds() []string {
-	needed := []string{shipped, unsynced}
+	needed := []string{shipped, unsynced, stuck}
 	for name, faults := range map[string][]string{skewed: {"N22"}, crashing: {"N25", "N26"}} {
 		asked := func(fault string) bool { return slices.Contains(strings.Split(*only, ","), fault) }
 		if *loadFor > 0 && (*only == "" || slices.ContainsFunc(faults, asked)) {

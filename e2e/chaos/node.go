@@ -132,12 +132,16 @@ func (n *node) ready(ctx context.Context) error {
 // probes make a connection for each question: one that a partition broke tells nothing.
 var probes = &http.Transport{DisableKeepAlives: true}
 
-// awaitReady waits until the node serves, but not for one that has ended.
+// stacksLimit is how long a process may take to write what it is doing.
+const stacksLimit = 10 * time.Second
+
+// awaitReady waits until the node serves, but not for one that has ended. One that does
+// not get there is ended, and its log then has what all of it was waiting for.
 func (n *node) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	limited, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	var ended error
-	err := await(ctx, n.name+" to be ready", func() error {
+	err := await(limited, n.name+" to be ready", func() error {
 		err := n.ready(ctx)
 		if errors.Is(err, errEnded) {
 			ended = err
@@ -145,6 +149,13 @@ func (n *node) awaitReady(ctx context.Context) error {
 		}
 		return err
 	})
+	if p := n.process(); err != nil && ctx.Err() == nil && p != nil {
+		err = errors.Join(err, p.Signal(syscall.SIGQUIT))
+		select {
+		case <-p.Exited():
+		case <-time.After(stacksLimit):
+		}
+	}
 	return errors.Join(err, ended)
 }
 

@@ -20,7 +20,11 @@ const (
 	unsynced = "unsynced" // confirms before it has written, and must lose
 	skewed   = "skewed"   // has a clock that skewVariable sets wrong
 	crashing = "crashing" // kills itself where crashVariable says, now and then
+	stuck    = "stuck"    // loses its storage, and cannot end it, when the file that stuckVariable names is there
 )
+
+// stuckVariable names the file that a stuck build waits for.
+const stuckVariable = "DMS_STUCK_FILE"
 
 // crashVariable names the point of a request at which a crashing build kills itself.
 const crashVariable = "DMS_CRASH_AT"
@@ -58,6 +62,8 @@ func Now() Time {
 	sec, nsec, mono := runtimeNow()
 	sec += clockSkew
 `}}
+	case stuck:
+		return stuckBuild()
 	}
 	return crashes(name)
 }

@@ -128,7 +128,7 @@ func TestACutNetworkIsSilentUntilItHeals(t *testing.T) {
 }
 
 func TestChangedBuildsDifferFromTheProduct(t *testing.T) {
-	for _, name := range []string{unsynced, skewed, crashing} {
+	for _, name := range []string{unsynced, skewed, crashing, stuck} {
 		dir := t.TempDir()
 		flags, err := overlay(t.Context(), name, dir)
 		if err != nil {
