@@ -144,6 +144,14 @@ test('each failure of the API is a sentence with its request, and can be tried a
   bad = false;
   await page.getByRole('button', { name: 'Try again' }).click();
   await alert.waitFor({ state: 'detached' });
+  const { queue } = await w.queueWithGroup('failing');
+  bad = true;
+  await page.route(`**/queues/${queue}?*`, (route) => (bad ? route.fulfill({ status: 500, contentType: 'application/json', body: '{"error_code":"DMS.10250000","error_msg":"internal","request_id":"req-4712"}' }) : route.continue()));
+  await go(`/queues/${queue}`);
+  await page.getByRole('heading', { name: 'This cannot be shown now', level: 1 }).waitFor(); // it is not said to be missing
+  bad = false;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('heading', { name: 'failing', level: 1 }).waitFor();
   await close();
 });
 

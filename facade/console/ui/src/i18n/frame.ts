@@ -68,6 +68,7 @@ export const frame = {
   'state.copyfailed': ['Not copied', 'Non copié'],
   'state.nopermission': ['You may not see this', 'Accès non autorisé'],
   'state.needs': ['It needs the permission “{permission}”, which your roles in this project ({roles}) do not give.', 'Il faut le droit « {permission} », que vos rôles dans ce projet ({roles}) ne donnent pas.'],
+  'state.failed': ['This cannot be shown now', 'Impossible à afficher pour le moment'],
   'state.notfound': ['There is nothing here', 'Il n’y a rien ici'],
   'state.notfoundtext': ['What you are looking for does not exist in this project, or was deleted.', 'L’élément recherché n’existe pas dans ce projet, ou a été supprimé.'],
   'state.partial': ['Figures are not available at the moment; what is not known is shown as –.', 'Les mesures ne sont pas disponibles pour le moment ; ce qui est inconnu est affiché –.'],

@@ -20,7 +20,7 @@ import { useLive } from '../live/live';
 import { Charts } from '../parts/charts';
 import { Copy } from '../parts/copy';
 import { Dialog } from '../parts/dialog';
-import { Failure, NotFound, Skeleton } from '../parts/states';
+import { Failure, failureTitle, NotFound, Skeleton } from '../parts/states';
 import { Line, Num, Time } from '../parts/text';
 import { Tiles } from '../parts/tiles';
 import { DeleteGroup, never } from './queue/Groups';
@@ -43,10 +43,9 @@ export default function GroupPage() {
   const groupsFailure = useFailure(groups);
   const error = queueFailure ?? groupsFailure;
   if (error || !queue.data || !group) {
-    const missing = error ?? groups.data;
     return (
       <SpaceBetween size="l">
-        <PageHeader title={missing ? t('state.notfound') : t('state.loading')} above={above} />
+        <PageHeader title={t(error ? failureTitle(error) : groups.data ? 'state.notfound' : 'state.loading')} above={above} />
         {error ? <Failure error={error} retry={() => void (queueFailure ? queue.refetch() : groups.refetch())} /> : groups.data ? <NotFound /> : <Skeleton lines={6} />}
       </SpaceBetween>
     );

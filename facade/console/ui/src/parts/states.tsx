@@ -6,7 +6,7 @@ import { Component, type ReactNode } from 'react';
 import { ApiError } from '../api/http';
 import { useWho, type Permission } from '../app/session';
 import { sentence } from '../app/words';
-import { useT } from '../i18n';
+import { useT, type Key } from '../i18n';
 import { Copy } from './copy';
 
 /** Skeleton stands where something is being loaded. */
@@ -19,6 +19,12 @@ export function Skeleton({ lines = 4 }: { lines?: number }) {
       ))}
     </div>
   );
+}
+
+/** failureTitle is the heading of a page that could not be loaded. */
+export function failureTitle(error: unknown): Key {
+  const status = error instanceof ApiError ? error.status : 0;
+  return status === 404 ? 'state.notfound' : status === 403 ? 'state.nopermission' : 'state.failed';
 }
 
 /** Failure says what went wrong, for which request, and lets try again. */

@@ -14,7 +14,7 @@ import { useFormat } from '../../app/words';
 import { useT, type Key } from '../../i18n';
 import { useLive } from '../../live/live';
 import { Copy } from '../../parts/copy';
-import { Failure, Skeleton } from '../../parts/states';
+import { Failure, failureTitle, Skeleton } from '../../parts/states';
 import { Time } from '../../parts/text';
 import { Tiles } from '../../parts/tiles';
 
@@ -47,7 +47,7 @@ export default function QueuePage() {
   if (!found.data) {
     return (
       <SpaceBetween size="l">
-        <PageHeader title={failure ? t('state.notfound') : t('state.loading')} above={above} />
+        <PageHeader title={t(failure ? failureTitle(failure) : 'state.loading')} above={above} />
         {failure ? <Failure error={failure} retry={() => void found.refetch()} /> : <Skeleton lines={6} />}
       </SpaceBetween>
     );
