@@ -18,6 +18,7 @@ type bridge struct {
 	stall func() // when a replica waits in vain for a leader; nil is nobody
 	// unreadable hears of a stream in which a consumer cannot read a message; nil is nobody.
 	unreadable func(stream string)
+	ending     *ending // nil is nobody
 }
 
 // waitsInVain is in what the server says every 5 s of a stalled replica.
@@ -28,8 +29,14 @@ const waitsInVain = "catchup aborted, no leader"
 // Source: nats-server v2.15.2, server/consumer.go, loopAndGatherMsgs; server/filestore.go, errBadMsg.
 var cannotRead = regexp.MustCompile(`^Received an error looking up message .*for consumer '\S+ > (\S+) > \S+': malformed or corrupt message`)
 
-func (b bridge) Noticef(format string, v ...any) { b.write(slog.LevelInfo, format, v) }
-func (b bridge) Warnf(format string, v ...any)   { b.write(slog.LevelWarn, format, v) }
+func (b bridge) Noticef(format string, v ...any) {
+	b.write(slog.LevelInfo, format, v)
+	if b.ending != nil {
+		b.ending.said(fmt.Sprintf(format, v...))
+	}
+}
+
+func (b bridge) Warnf(format string, v ...any) { b.write(slog.LevelWarn, format, v) }
 func (b bridge) Errorf(format string, v ...any) {
 	b.write(slog.LevelError, format, v)
 	text := fmt.Sprintf(format, v...)
@@ -40,6 +47,9 @@ func (b bridge) Errorf(format string, v ...any) {
 		if m := cannotRead.FindStringSubmatch(text); m != nil {
 			b.unreadable(m[1])
 		}
+	}
+	if b.ending != nil {
+		b.ending.said(text)
 	}
 }
 

@@ -122,6 +122,7 @@ func (m *Member) run(so *server.Options) error {
 	m.server = s
 	said := bridge{
 		log: m.log, fatal: m.fail, stall: func() { m.waited.Store(time.Now().UnixNano()) }, unreadable: m.opts.onUnreadable,
+		ending: newEnding(s.JetStreamNumAccounts),
 	}
 	s.SetLoggerV2(said, m.log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	started := make(chan struct{})
