@@ -18,7 +18,7 @@ import (
 // the next failure counts as the first.
 const (
 	firstRestart = 500 * time.Millisecond
-	lastRestart  = 30 * time.Second
+	lastRestart  = 10 * time.Second
 	settled      = time.Minute
 	// restartFree is how many bytes must be free before a member whose disk was full is
 	// started again. What it wrote last must fit, and its recovery writes as well.
