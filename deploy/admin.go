@@ -32,14 +32,19 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// serveAPI answers 503 until the API is wired.
+// serveAPI answers 503 until the API is wired, and while the clock is wrong by which it
+// would judge tokens and handlers.
 func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
-	if h := n.handler.Load(); h != nil {
+	h, why := n.handler.Load(), n.clock.wrong()
+	switch {
+	case h == nil:
+		why = "the node is starting"
+	case why == "":
 		(*h).ServeHTTP(w, r)
 		return
 	}
 	w.Header().Set("Retry-After", "1")
-	answer(w, http.StatusServiceUnavailable, "the node is starting")
+	answer(w, http.StatusServiceUnavailable, why)
 }
 
 // route puts the development identity provider, if there is one, beside the API.

@@ -64,6 +64,9 @@ func (n *Node) notReady() string {
 	case n.handler.Load() == nil:
 		return "starting"
 	}
+	if wrong := n.clock.wrong(); wrong != "" {
+		return wrong
+	}
 	// Storage of its own accord tells of a broken disk only when it writes there what the
 	// cluster decides.
 	if err := n.disk.Broken(); err != nil {

@@ -81,6 +81,7 @@ type Node struct {
 	handler  atomic.Pointer[http.Handler] // of the API; nil until it is wired
 	draining atomic.Bool
 	health   health
+	clock    clock
 	failed   chan error // first failure after the start
 	base     context.Context
 	cancel   context.CancelCauseFunc

@@ -84,7 +84,7 @@ func (n *Node) wire(ctx context.Context) (*facade.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
+	if err := errors.Join(n.startClock(projects.control), n.startPeers(projects.control), n.startScrub(projects.control)); err != nil {
 		return nil, err
 	}
 	pages, err := n.newConsole(projects, creds, audited)

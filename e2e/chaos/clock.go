@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func skewClock(ctx context.Context, f *field) error {
 	if err := n.startAs(skewed, fmt.Sprintf("%s=%d", skewVariable, by)); err != nil {
 		return err
 	}
-	if err := f.whole(ctx); err != nil {
+	if err := f.judged(ctx, n, by); err != nil {
 		return err
 	}
 	f.hold(ctx, skewLeast, skewMost)
@@ -31,4 +32,26 @@ func skewClock(ctx context.Context, f *field) error {
 		f.complain("stop of %s: %.600v", n.name, err)
 	}
 	return f.back(ctx, n)
+}
+
+// leastWrong is how many seconds off a clock is that the others take for wrong.
+const leastWrong = 5
+
+// judged waits until the node serves or, if its clock is far off, says so and does not.
+func (f *field) judged(ctx context.Context, n *node, by int) error {
+	if -leastWrong <= by && by <= leastWrong {
+		return f.whole(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	return await(ctx, n.name+" to see that its clock is wrong", func() error {
+		err := n.ready(ctx)
+		if err == nil {
+			return fmt.Errorf("%s serves", n.name)
+		}
+		if !strings.Contains(err.Error(), "the clock of this node") {
+			return err
+		}
+		return nil
+	})
 }
