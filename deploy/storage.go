@@ -160,5 +160,6 @@ func (s threeMembers) Stop(ctx context.Context) error {
 	}
 }
 
-// memberStop bounds how long storage may take to hand over and to close.
-const memberStop = 10 * time.Second
+// memberStop bounds how long storage may take to hand over and to close: 4 s for the first,
+// and the engine waits for 10 s itself for what decides in the cluster to end.
+const memberStop = 20 * time.Second
