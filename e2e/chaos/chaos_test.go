@@ -70,7 +70,7 @@ func TestANodeWhoseStorageDoesNotEndStartsItselfAgain(t *testing.T) {
 		return
 	}
 	s, dir := newSeed(t), folder(t)
-	c, err := newCluster(t, clusterOptions{number: 3, build: shipped, disk: shortDisk, logs: dir})
+	c, err := newCluster(t, clusterOptions{number: 5, build: shipped, disk: shortDisk, logs: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

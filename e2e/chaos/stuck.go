@@ -54,8 +54,10 @@ func stick(ctx context.Context, f *field) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
+	said := false // the log keeps its end only
 	err := await(limited, n.name+" to start again", func() error {
-		if !strings.Contains(before.Log(), "the process starts itself again") {
+		said = said || strings.Contains(before.Log(), "the process starts itself again")
+		if !said {
 			return errNotAgain
 		}
 		return n.ready(ctx)
