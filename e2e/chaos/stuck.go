@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 // stuckBuild has the engine do what it does now and then when the disk is full: it takes a
@@ -32,7 +31,7 @@ func (m *Member) becomesStuck() bool {
 	}
 }
 
-var errNotAgain = errors.New("the process did not start itself again")
+var errNotLost = errors.New("the storage is not lost yet")
 
 // stick lets the storage of a queue's leader fail and not end, and waits until the node's
 // process has put another in its own place.
@@ -54,13 +53,14 @@ func stick(ctx context.Context, f *field) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	said := false // the log keeps its end only
+	lost := false
 	err := await(limited, n.name+" to start again", func() error {
-		said = said || strings.Contains(before.Log(), "the process starts itself again")
-		if !said {
-			return errNotAgain
+		err := n.ready(ctx)
+		lost = lost || err != nil
+		if !lost {
+			return errNotLost
 		}
-		return n.ready(ctx)
+		return err // the stuck process itself is never ready again
 	})
 	if err != nil {
 		return err
