@@ -44,23 +44,22 @@ func (n *Node) startClock(store *control.Store) error {
 		return err
 	}
 	n.compareClocks(store)
-	ctx, cancel := context.WithCancel(n.base)
-	done := make(chan struct{})
-	go func() { // ends through the stop below
-		defer close(done)
-		t := time.NewTicker(clockEvery)
-		defer t.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-t.C:
-				n.compareClocks(store)
-			}
-		}
-	}()
-	n.stops.add("clock", func(context.Context) error { cancel(); <-done; return nil })
+	n.work.Go(func() { n.followClock(store) })
 	return nil
+}
+
+// followClock compares clocks until the node stops.
+func (n *Node) followClock(store *control.Store) {
+	t := time.NewTicker(clockEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.base.Done():
+			return
+		case <-t.C:
+			n.compareClocks(store)
+		}
+	}
 }
 
 // compareClocks asks the others for the time. Without enough answers it leaves the verdict as it is.
@@ -83,8 +82,11 @@ func (n *Node) compareClocks(store *control.Store) {
 	if !known {
 		return
 	}
-	if before := n.clock.off.Swap(int64(off)); (before == 0) != (off == 0) {
-		n.log.LogAttrs(n.base, slog.LevelError, "the clock of this node was compared with the others", slog.Duration("others_ahead", off), slog.Bool("right", off == 0))
+	switch before := n.clock.off.Swap(int64(off)); {
+	case before == 0 && off != 0:
+		n.log.LogAttrs(n.base, slog.LevelError, "the clock of this node is wrong, so it answers no requests", slog.Duration("others_ahead", off))
+	case before != 0 && off == 0:
+		n.log.LogAttrs(n.base, slog.LevelWarn, "the clock of this node is right again")
 	}
 }
 

@@ -44,19 +44,24 @@ func TestAcknowledgedMessagesSurvive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.play(t.Context(), round{
-		seed: s, rate: 150, deck: deck, section: 20 * time.Second, victim: int(s % size), file: filepath.Join(dir, "short.jsonl"),
-	}, t.Logf)
+	playShort(t, c, round{seed: s, deck: deck, victim: int(s % size), file: filepath.Join(dir, "short.jsonl")})
+}
+
+// playShort plays a short round and judges it.
+func playShort(t *testing.T, c *cluster, r round) {
+	t.Helper()
+	r.rate, r.section = 150, 20*time.Second
+	p, err := c.play(t.Context(), r, t.Logf)
 	if err != nil {
-		t.Fatalf("repeat with -chaos.seed=%d: %v", s, err)
+		t.Fatalf("repeat with -chaos.seed=%d: %v", r.seed, err)
 	}
-	sum := newTally(s, time.Minute, "")
+	sum := newTally(r.seed, time.Minute, "")
 	if err := sum.add(p); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%v\n%v", p.Outcome, sum)
 	if !sum.ok() {
-		t.Errorf("this is not a correct service; repeat with -chaos.seed=%d", s)
+		t.Errorf("this is not a correct service; repeat with -chaos.seed=%d", r.seed)
 	}
 	if p.Stored < leastStored || p.Settled < leastStored {
 		t.Errorf("void: %d messages were stored and %d settled, which proves nothing; want %d", p.Stored, p.Settled, leastStored)
@@ -74,20 +79,8 @@ func TestANodeWhoseStorageDoesNotEndStartsItselfAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.play(t.Context(), round{
-		seed: s, rate: 100, deck: []fault{{name: "stuck", title: "a storage that does not end", strike: stick}}, section: 10 * time.Second, file: filepath.Join(dir, "stuck.jsonl"),
-	}, t.Logf)
-	if err != nil {
-		t.Fatalf("repeat with -chaos.seed=%d: %v", s, err)
-	}
-	sum := newTally(s, time.Minute, "")
-	if err := sum.add(p); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("\n%v\n%v", p.Outcome, sum)
-	if !sum.ok() || len(sum.Complaints) > 0 {
-		t.Errorf("this is not a correct service; repeat with -chaos.seed=%d", s)
-	}
+	deck := []fault{{name: "stuck", title: "a storage that does not end", strike: stick}}
+	playShort(t, c, round{seed: s, deck: deck, file: filepath.Join(dir, "stuck.jsonl")})
 }
 
 // A long run is made by make chaos.

@@ -55,6 +55,9 @@ func stick(ctx context.Context, f *field) error {
 	defer cancel()
 	lost := false
 	err := await(limited, n.name+" to start again", func() error {
+		if _, err := os.Stat(file); err == nil { // it is taken away at that moment
+			return errNotLost
+		}
 		err := n.ready(ctx)
 		lost = lost || err != nil
 		if !lost {
