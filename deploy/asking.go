@@ -13,7 +13,7 @@ import (
 const askWithin = time.Second
 
 // serveQuestions answers what nodes ask about a topic, each in a second, until the node stops.
-func serveQuestions[Q, A any](n *Node, store *control.Store, topic string, answer func(context.Context, Q) A) error {
+func serveQuestions[Q, A any](n *Node, store *control.Store, topic string, answer func(context.Context, Q) (A, error)) error {
 	stop, err := store.ServeAbout(topic, n.config.Node, func(ctx context.Context, about string) ([][]byte, error) {
 		var q Q
 		if err := json.Unmarshal([]byte(about), &q); err != nil {
@@ -21,7 +21,11 @@ func serveQuestions[Q, A any](n *Node, store *control.Store, topic string, answe
 		}
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		defer cancel()
-		b, err := json.Marshal(answer(ctx, q))
+		a, err := answer(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		b, err := json.Marshal(a)
 		return [][]byte{b}, err
 	}, func(err error) { n.log.Debug("this node could not answer another one", "topic", topic, "err", err) })
 	if err != nil {

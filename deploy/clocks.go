@@ -37,8 +37,8 @@ func (n *Node) startClock(store *control.Store) error {
 	if n.apiNodes < replicas { // there is one clock
 		return nil
 	}
-	err := serveQuestions(n, store, clockTopic, func(context.Context, struct{}) clockWords {
-		return clockWords{n.config.Node, time.Now().UnixNano()}
+	err := serveQuestions(n, store, clockTopic, func(context.Context, struct{}) (clockWords, error) {
+		return clockWords{n.config.Node, time.Now().UnixNano()}, nil
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"dms/mapping"
@@ -24,14 +25,41 @@ type givenQuestion struct {
 // serveGiven answers other nodes which deliveries came to this one, and where its replicas
 // begin.
 func (n *Node) serveGiven(store *control.Store, broker *mapping.Broker) error {
-	err := serveQuestions(n, store, givenTopic, func(_ context.Context, q givenQuestion) []mapping.Run {
-		return broker.Given(q.Group, q.From, q.To)
+	err := serveQuestions(n, store, givenTopic, func(_ context.Context, q givenQuestion) ([]mapping.Run, error) {
+		return broker.Given(q.Group, q.From, q.To), nil
 	})
 	if err != nil {
 		return err
 	}
-	return serveQuestions(n, store, frontTopic, broker.Front)
+	return serveQuestions(n, store, frontTopic, n.front)
 }
+
+// front is where this node's replica of a queue begins; 0 when it has no messages. The
+// member itself is asked: a read may be answered by any replica, also the damaged one.
+func (n *Node) front(_ context.Context, queue dms.QueueRef) (first uint64, err error) {
+	found := false
+	for _, m := range n.storage.Members() {
+		all, err := m.Replicas()
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range all {
+			if r.Name != string(queue.Project) || r.Stream != mapping.LogName(queue.Queue) {
+				continue
+			}
+			found = true
+			if r.Messages > 0 && (first == 0 || r.First < first) {
+				first = r.First
+			}
+		}
+	}
+	if !found {
+		return 0, errNoReplica
+	}
+	return first, nil
+}
+
+var errNoReplica = errors.New("this node has no replica of the queue")
 
 // elsewhere asks all nodes which deliveries of a group came to them.
 func elsewhere(store *control.Store, nodes int) func(context.Context, dms.GroupRef, uint64, uint64) ([]mapping.Run, error) {

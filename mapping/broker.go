@@ -43,8 +43,8 @@ type Options struct {
 	// Elsewhere, if set, asks the other nodes which deliveries of a group came to them, as
 	// Broker.Given answers. A node that does not answer is left out.
 	Elsewhere func(ctx context.Context, group dms.GroupRef, from, to uint64) ([]Run, error)
-	// Fronts, if set, asks the other nodes where their replicas of a queue begin, as Front
-	// answers.
+	// Fronts, if set, asks all nodes where their own replicas of a queue begin; 0 is one that
+	// has no messages. A node that does not answer is left out.
 	Fronts func(ctx context.Context, queue dms.QueueRef) ([]uint64, error)
 }
 

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"dms/mapping/dms"
@@ -12,7 +13,12 @@ const (
 	// the time between two looks: what expires or is purged does so everywhere by then.
 	frontWithin = 3 * time.Second
 	frontPause  = time.Second
+	// frontsLeast is how many replicas must have told where they begin, of as many nodes:
+	// one alone may be the damaged one.
+	frontsLeast = 2
 )
+
+var errUnsure = dms.Wrap(dms.Unavailable, errors.New("too few replicas tell where the queue begins"))
 
 // front is where the messages of a queue begin. A leader that is damaged at its front would
 // say that they have expired, so that each replica that can be asked is, and the one that
@@ -24,9 +30,9 @@ func (s *session) front(ctx context.Context, queue dms.QueueRef) (uint64, error)
 	}
 	first := info.State.FirstSeq
 	for range 2 {
-		least := s.least(ctx, queue, first)
-		if least >= first {
-			return first, nil
+		least, err := s.least(ctx, queue, first)
+		if err != nil || least >= first {
+			return first, err
 		}
 		select {
 		case <-ctx.Done():
@@ -35,45 +41,42 @@ func (s *session) front(ctx context.Context, queue dms.QueueRef) (uint64, error)
 		}
 	}
 	s.b.damaged()
-	return s.least(ctx, queue, first), nil
+	return s.least(ctx, queue, first)
 }
 
-// least is the least of a sequence and those where replicas begin. Who does not answer has
-// nothing to say.
-func (s *session) least(ctx context.Context, queue dms.QueueRef, first uint64) uint64 {
+// least is the least of a sequence and those where replicas begin, which enough of them
+// must tell. Who has nothing has nothing to say.
+func (s *session) least(ctx context.Context, queue dms.QueueRef, first uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, frontWithin)
 	defer cancel()
-	fronts := []uint64{s.nearFront(ctx, queue)}
-	if s.b.fronts != nil {
-		if more, err := s.b.fronts(ctx, queue); err == nil {
-			fronts = append(fronts, more...)
+	if s.b.fronts == nil { // there is no other node
+		f, err := s.nearFront(ctx, queue)
+		if err != nil || f == 0 {
+			return first, err
 		}
+		return min(first, f), nil
+	}
+	fronts, err := s.b.fronts(ctx, queue)
+	if err != nil {
+		return 0, err
+	}
+	if len(fronts) < min(frontsLeast, s.b.nodes) {
+		return 0, errUnsure
 	}
 	for _, f := range fronts {
 		if f > 0 {
 			first = min(first, f)
 		}
 	}
-	return first
+	return first, nil
 }
 
-// nearFront is where the replica of this node begins; 0 when it has nothing, or does not
-// answer.
-func (s *session) nearFront(ctx context.Context, queue dms.QueueRef) uint64 {
+// nearFront is where the replica that answers begins, this node's if it can; 0 when it has
+// nothing.
+func (s *session) nearFront(ctx context.Context, queue dms.QueueRef) (uint64, error) {
 	found, err := s.scan(ctx, streamName(queue.Queue), ">", 1, 1)
 	if err != nil || len(found) == 0 {
-		return 0
+		return 0, err
 	}
-	return found[0].seq
-}
-
-// Front is where this node's replica of a queue begins; 0 when it has nothing, or cannot
-// be asked.
-func (b *Broker) Front(ctx context.Context, queue dms.QueueRef) uint64 {
-	s, release, err := b.session(ctx, queue.Project)
-	if err != nil {
-		return 0
-	}
-	defer release()
-	return s.nearFront(ctx, queue)
+	return found[0].seq, nil
 }

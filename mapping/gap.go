@@ -30,6 +30,8 @@ const (
 	bridgePause    = 500 * time.Millisecond
 	// bridgeSteps is how often another replica is made to lead, to be asked.
 	bridgeSteps = 4
+	// bridgeStep is how long that may take. A member that restarts swallows the question.
+	bridgeStep = 2 * time.Second
 	// bridgeAtOnce bounds the messages that are read and put into the lane at one time.
 	bridgeAtOnce = 100
 	// bridgePlace keeps places of messages that were gone over apart, in the lane of the
@@ -170,7 +172,9 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 			}
 			if err == nil && attempt > 0 && attempt <= bridgeSteps {
 				// The leader may be the one that is damaged, and this node's replica it.
-				_, err = s.calls.ask(ctx, stepDownPrefix+stream, nil)
+				step, cancel := context.WithTimeout(ctx, bridgeStep)
+				_, err = s.calls.ask(step, stepDownPrefix+stream, nil)
+				cancel()
 			}
 			select {
 			case <-ctx.Done():
@@ -192,14 +196,20 @@ func (s *session) fillGap(ctx context.Context, q *queue, ref dms.GroupRef, from,
 // returns how many are missing still. What has expired is not missing.
 func (s *session) gather(ctx context.Context, queue dms.QueueRef, from, to uint64, into map[uint64]found) (missing int, err error) {
 	stream := streamName(queue.Queue)
-	near, err := s.scan(ctx, stream, ">", from, int(to-from+1))
-	if err != nil {
-		return 0, err
-	}
-	for _, f := range near {
-		if f.seq <= to {
-			into[f.seq] = f
+	for next := from; next <= to; { // an answer is limited in bytes
+		near, err := s.scan(ctx, stream, ">", next, int(to-next+1))
+		if err != nil {
+			return 0, err
 		}
+		if len(near) == 0 {
+			break
+		}
+		for _, f := range near {
+			if f.seq <= to {
+				into[f.seq] = f
+			}
+		}
+		next = near[len(near)-1].seq + 1
 	}
 	var gone []uint64
 	for seq := from; seq <= to; seq++ {

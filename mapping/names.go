@@ -62,6 +62,9 @@ func hyphenate(key string) string {
 
 func streamName(id dms.QueueID) string { return queuePrefix + queueKey(id) }
 
+// LogName is the name of a queue's log, as in LogFigures.
+func LogName(id dms.QueueID) string { return streamName(id) }
+
 // parseStreamName is the inverse of streamName; other streams give false.
 func parseStreamName(s string) (dms.QueueID, bool) {
 	key, ok := strings.CutPrefix(s, queuePrefix)
